@@ -1,0 +1,23 @@
+"""Neural networks trained as pure functions in JAX: one net, or a thousand at once."""
+
+from fnnet import data, errors, losses, metrics, nn, optim
+from fnnet._version import __version__
+from fnnet.train import History, Learner, Run, Training, TrainState, fit, load, training
+
+__all__ = [
+    "History",
+    "Learner",
+    "Run",
+    "TrainState",
+    "Training",
+    "__version__",
+    "data",
+    "errors",
+    "fit",
+    "load",
+    "losses",
+    "metrics",
+    "nn",
+    "optim",
+    "training",
+]

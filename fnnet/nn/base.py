@@ -1,0 +1,73 @@
+"""What a layer is: a pair of pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+
+from fnnet.errors import StructureError
+from fnnet.recipes import describe, recipe_of
+from fnnet.types import Elementwise, PyTree
+
+
+class Layer(NamedTuple):
+    """A layer is a pair of pure functions; every combinator of layers gives a layer again.
+
+    ``init(key, x) -> (params, state)`` makes the parameters for inputs like ``x``, an array or a
+    `jax.ShapeDtypeStruct` with its batch axis. ``params`` is what gradient descent changes, ``state`` holds
+    arrays that the layer changes itself (running averages); ``()`` where there is none.
+
+    ``apply(params, state, x, *, key=None, train=False) -> (y, state)`` is the function itself. The batch is
+    axis 0 and belongs to the layer. One key serves a call; a combinator folds it for each of its parts.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from fnnet import nn
+    >>> params, state = nn.dense(3).init(jax.random.key(0), jnp.ones((2, 4)))
+    >>> y, state = nn.dense(3).apply(params, state, jnp.ones((2, 4)))
+    >>> y.shape
+    (2, 3)
+    """
+
+    init: Callable[..., tuple[PyTree, PyTree]]
+    apply: Callable[..., tuple[Any, PyTree]]
+
+    def __repr__(self) -> str:
+        return describe(self) if recipe_of(self) else f"Layer({describe(self.init)}, {describe(self.apply)})"
+
+
+LayerLike: TypeAlias = Layer | Elementwise
+"""A layer or any plain function of one array."""
+
+
+def as_layer(part: LayerLike) -> Layer:
+    """A plain function ``f(x)`` as a layer without parameters; a layer as it is.
+
+    Raises:
+        StructureError: neither a layer nor a function.
+    """
+    if isinstance(part, Layer):
+        return part
+    if isinstance(part, tuple) and len(part) == 2 and all(callable(function) for function in part):
+        return Layer(*part)
+    if not callable(part):
+        raise StructureError(
+            "chain",
+            f"a part is {part!r}, which is neither a layer nor a function of one array. "
+            f"Pass layers such as nn.dense(64) and functions such as nn.relu.",
+        )
+    function = part
+
+    def init(key: Any, x: Any) -> tuple[PyTree, PyTree]:
+        return (), ()
+
+    def apply(params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, PyTree]:
+        return function(x), state
+
+    return Layer(init, apply)
+
+
+def output_spec(layer: Layer, params: PyTree, state: PyTree, x: Any) -> Any:
+    """Shape and dtype of a layer's output, without computing it."""
+    return jax.eval_shape(lambda p, s, v: layer.apply(p, s, v, train=False)[0], params, state, x)

@@ -1,0 +1,185 @@
+"""What an optimizer is, how optimizers are composed, and how one written for an array serves a pytree."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import namedtuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnnet.errors import ShapeError, StructureError
+from fnnet.recipes import describe, recipe, recipe_of
+from fnnet.trees import path_name, wide
+from fnnet.types import Array, PyTree, Scalar, Schedule
+
+
+class Optimizer(NamedTuple):
+    """An optimizer is a pair of pure functions, called as the JAX ecosystem calls them.
+
+    ``init(params) -> state`` and ``update(grads, state, params=None, **extra) -> (updates, state)``; the step is
+    `apply_updates(params, updates)`. What a method needs beyond gradients it takes by name from ``extra``.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from fnnet import optim
+    >>> optimizer = optim.sgd(0.1)
+    >>> params = jnp.array([1.0, 2.0])
+    >>> updates, state = optimizer.update(jnp.array([1.0, 1.0]), optimizer.init(params), params)
+    >>> optim.apply_updates(params, updates).round(4).tolist()
+    [0.9, 1.9]
+    """
+
+    init: Callable[[PyTree], PyTree]
+    update: Callable[..., tuple[PyTree, PyTree]]
+
+    def __repr__(self) -> str:
+        return describe(self) if recipe_of(self) else f"Optimizer({describe(self.init)}, {describe(self.update)})"
+
+
+def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
+    """θ ← θ + Δ, leaf by leaf, in the dtype of the parameters."""
+    return jax.tree.map(lambda p, u: p + jnp.asarray(u, p.dtype), params, updates)
+
+
+def rate(learning_rate: Scalar | Schedule, t: Array) -> Array:
+    """The learning rate of update ``t`` = 1, 2, … in t's dtype; a schedule is asked with t − 1 updates done."""
+    return jnp.asarray(learning_rate(t - 1) if callable(learning_rate) else learning_rate, t.dtype)
+
+
+def elementwise(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., Optimizer]]:
+    """Lifts an optimizer that is written for one array to pytrees.
+
+    The decorated factory returns ``update(t, g, *accumulators) -> (step, *accumulators)``: ``t`` = 1, 2, … as a
+    float scalar, ``g`` the gradient of one leaf, one accumulator for each name in ``fields`` (zeros at first).
+    If ``update`` has an argument named ``params`` it gets the leaf of the parameters as well.
+
+    The state is a NamedTuple ``(count, *fields)``. Arithmetic and accumulators are at least float32, since
+    1 − b2 = 0.001 of a bfloat16 accumulator rounds away; the step comes back in the dtype of the gradient.
+    """
+
+    def lift(factory: Callable[..., Any]) -> Callable[..., Optimizer]:
+        name = factory.__name__
+        State: Any = namedtuple(f"{name.title().replace('_', '')}State", ("count", *fields))  # noqa: PYI024
+
+        @recipe
+        @functools.wraps(factory)
+        def make(*args: Any, **kwargs: Any) -> Optimizer:
+            one_array = factory(*args, **kwargs)
+            wants_params = "params" in inspect.signature(one_array).parameters
+
+            def init(params: PyTree) -> Any:
+                check_parameters(name, params)
+                zeros = [jax.tree.map(lambda p: jnp.zeros(p.shape, wide(p.dtype)), params) for _ in fields]
+                return State(jnp.zeros((), jnp.int32), *zeros)
+
+            def update(grads: PyTree, state: Any, params: PyTree = None, **extra: Any) -> tuple[PyTree, Any]:
+                if wants_params and params is None:
+                    raise StructureError(name, "needs the parameters. Call update(grads, state, params).")
+                count = state.count + 1
+                structure = jax.tree.structure(grads)
+                leaves = jax.tree.leaves(grads)
+                columns = [jax.tree.leaves(accumulator) for accumulator in state[1:]]
+                check_same_structure(name, grads, *state[1:], *([params] if wants_params else []))
+                theta = jax.tree.leaves(params) if wants_params else [None] * len(leaves)
+                results = []
+                for g, p, *accumulators in zip(leaves, theta, *columns, strict=True):
+                    dtype = wide(g.dtype)
+                    given = {"params": p.astype(dtype)} if wants_params else {}
+                    step, *accumulators = one_array(count.astype(dtype), g.astype(dtype), *accumulators, **given)
+                    results.append((step.astype(g.dtype), *(a.astype(dtype) for a in accumulators)))
+                updates, *accumulators = (jax.tree.unflatten(structure, c) for c in zip(*results, strict=True))
+                return updates, State(count, *accumulators)
+
+            return Optimizer(init, update)
+
+        return make
+
+    return lift
+
+
+def check_parameters(where: str, params: PyTree) -> None:
+    """Raises unless there are parameters and all of them are floating-point arrays."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    if not leaves:
+        raise StructureError(where, "the parameters are an empty tree, so there is nothing to train.")
+    for path, leaf in leaves:
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            raise StructureError(
+                where,
+                f"parameter {path_name(path) or '(the only one)'} has dtype {jnp.result_type(leaf)}, which has no "
+                f"gradient. Parameters are floating-point arrays; cast it with .astype(float).",
+            )
+
+
+def check_same_structure(where: str, grads: PyTree, *others: PyTree) -> None:
+    """Raises, naming the first difference, unless the gradients fit the parameters that init has seen."""
+    for other in others:
+        if jax.tree.structure(grads) != jax.tree.structure(other):
+            names = [{path_name(p) for p, _ in jax.tree_util.tree_leaves_with_path(t)} for t in (grads, other)]
+            differing = sorted(names[0] ^ names[1]) or ["the kinds of containers"]
+            raise StructureError(
+                where,
+                f"the gradients are not a tree like the parameters: the first difference is at {differing[0]}. "
+                f"Pass gradients with respect to the parameters that init was called with.",
+            )
+        pairs = zip(jax.tree_util.tree_leaves_with_path(grads), jax.tree.leaves(other), strict=True)
+        for (path, g), o in pairs:
+            if g.shape != o.shape:
+                raise ShapeError(
+                    where,
+                    f"the gradient at {path_name(path) or '(the only leaf)'} has shape {g.shape}, but the parameter "
+                    f"has shape {o.shape}. Pass gradients of the parameters that init was called with.",
+                )
+
+
+@functools.lru_cache(maxsize=256)
+def _accepts(update: Callable[..., Any]) -> frozenset[str] | None:
+    """The names of extra arguments that an update function takes, or None if it takes any."""
+    parameters = inspect.signature(update).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return frozenset(p.name for p in parameters)
+
+
+def call_update(
+    optimizer: Any, grads: PyTree, state: PyTree, params: PyTree, extra: dict[str, Any]
+) -> tuple[PyTree, PyTree]:
+    """Calls any ecosystem optimizer: one that takes no extra arguments is not given any."""
+    names = _accepts(optimizer.update)
+    known = extra if names is None else {name: value for name, value in extra.items() if name in names}
+    return optimizer.update(grads, state, params, **known)
+
+
+@recipe
+def chain(*optimizers: Any) -> Optimizer:
+    """Applies transformations one after the other: the updates of each are the gradients of the next.
+
+    Args:
+        optimizers: fnnet's, or any pair with the ecosystem's calling convention.
+
+    Returns:
+        Optimizer whose state is the tuple of their states.
+
+    >>> import jax.numpy as jnp
+    >>> from fnnet import optim
+    >>> optimizer = optim.chain(optim.clip_by_global_norm(1.0), optim.sgd(1.0))
+    >>> params = jnp.zeros(2)
+    >>> updates, _ = optimizer.update(jnp.array([3.0, 4.0]), optimizer.init(params), params)
+    >>> updates.round(4).tolist()
+    [-0.6, -0.8]
+    """
+
+    def init(params: PyTree) -> PyTree:
+        return tuple(optimizer.init(params) for optimizer in optimizers)
+
+    def update(grads: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
+        states = []
+        for optimizer, before in zip(optimizers, state, strict=True):
+            grads, after = call_update(optimizer, grads, before, params, extra)
+            states.append(after)
+        return grads, tuple(states)
+
+    return Optimizer(init, update)

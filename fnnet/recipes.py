@@ -1,0 +1,139 @@
+"""How a function that was built from arguments remembers them.
+
+``nn.dense(64)`` returns new closures at every call, and `jax.jit` tells functions apart by identity, so a
+model that is built twice would be compiled twice. A factory marked with `recipe` notes on what it returns how
+it was made. From that note fnnet can
+
+- take the numbers out (`split`), so that two models which differ only in their float hyperparameters share
+  one compiled program, to which the numbers are arguments;
+- write the model down (`describe`) and build it again from the text in a file (`rebuild`).
+
+What carries no recipe (a user's own function) is compared by identity, as in `jax.jit` itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import numpy as np
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+
+class Recipe(NamedTuple):
+    """``factory(*args, **kwargs)`` gives the object again."""
+
+    factory: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def recipe(factory: Factory) -> Factory:
+    """Marks a factory: the function, or the last function of the tuple, that it returns keeps its recipe."""
+
+    @functools.wraps(factory)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        made = factory(*args, **kwargs)
+        _carrier(made).__recipe__ = Recipe(make, args, kwargs)
+        return made
+
+    return make  # type: ignore[return-value]
+
+
+def _carrier(made: Any) -> Any:
+    return made[-1] if isinstance(made, tuple) and made else made
+
+
+def recipe_of(made: Any) -> Recipe | None:
+    """The recipe of an object, or None if it was not made by a marked factory."""
+    found = getattr(_carrier(made), "__recipe__", None)
+    return found if isinstance(found, Recipe) else None
+
+
+class _Number:
+    """Stands in a skeleton for a number that was taken out."""
+
+    def __repr__(self) -> str:
+        return "#"
+
+
+_NUMBER = _Number()
+
+
+class Skeleton(NamedTuple):
+    """What is left of an object without its numbers: hashable, equal for equal structure, callable.
+
+    ``skeleton(numbers)`` is the object with these numbers, which may be tracers.
+    """
+
+    node: Any
+
+    def __call__(self, numbers: list[Any]) -> Any:
+        remaining = iter(numbers)
+        return _join(self.node, remaining)
+
+
+def split(made: Any) -> tuple[list[Any], Skeleton]:
+    """The float hyperparameters of an object in a fixed order, and the skeleton that takes them back."""
+    numbers: list[Any] = []
+    return numbers, Skeleton(_split(made, numbers))
+
+
+def _split(value: Any, numbers: list[Any]) -> Any:
+    found = recipe_of(value)
+    if found is not None:
+        return ("made", found.factory, _split(found.args, numbers), _split(found.kwargs, numbers))
+    if isinstance(value, tuple | list):
+        return ("sequence", type(value), tuple(_split(item, numbers) for item in value))
+    if isinstance(value, dict):
+        return ("mapping", tuple((name, _split(item, numbers)) for name, item in value.items()))
+    # Exactly 0 switches a part off (no dropout, no decay), so it is structure: nothing is computed for it.
+    if isinstance(value, float | np.floating | np.ndarray | jax.Array) and not _is_zero(value):
+        numbers.append(value)
+        return _NUMBER
+    return ("constant", type(value), value)
+
+
+def _is_zero(value: Any) -> bool:
+    return not isinstance(value, jax.core.Tracer) and np.ndim(value) == 0 and bool(value == 0)
+
+
+def _join(node: Any, numbers: Any) -> Any:
+    if node is _NUMBER:
+        return next(numbers)
+    match node:
+        case ("made", factory, args, kwargs):
+            positional = _join(args, numbers)
+            return factory(*positional, **_join(kwargs, numbers))
+        case ("sequence", kind, items):
+            joined = [_join(item, numbers) for item in items]
+            return kind(*joined) if hasattr(kind, "_fields") else kind(joined)
+        case ("mapping", items):
+            return {name: _join(item, numbers) for name, item in items}
+        case (_, _, value):
+            return value
+    raise AssertionError(f"no such node: {node!r}")
+
+
+def describe(made: Any) -> str:
+    """An object as the call that makes it: ``chain(dense(64), relu, dense(10))``."""
+    found = recipe_of(made)
+    if found is not None:
+        arguments = [describe(item) for item in found.args]
+        arguments += [f"{name}={describe(item)}" for name, item in found.kwargs.items()]
+        return f"{found.factory.__name__}({', '.join(arguments)})"
+    if hasattr(made, "_fields"):
+        return repr(made)
+    if isinstance(made, tuple | list):
+        open_, close = "[]" if isinstance(made, list) else "()"
+        return open_ + ", ".join(describe(item) for item in made) + close
+    if isinstance(made, dict):
+        return "{" + ", ".join(f"{name!r}: {describe(item)}" for name, item in made.items()) + "}"
+    if isinstance(made, float | int | str | bool | None.__class__):
+        return repr(made)
+    if isinstance(made, np.ndarray | np.generic | jax.Array):
+        return repr(made.item()) if made.ndim == 0 and not isinstance(made, jax.core.Tracer) else f"array{made.shape}"
+    return getattr(made, "__name__", type(made).__name__)

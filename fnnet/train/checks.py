@@ -1,0 +1,103 @@
+"""What can be known to be wrong before anything is compiled, said in sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from fnnet.data import Dataset
+from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError, check_key, within
+from fnnet.metrics import as_metric
+from fnnet.nn import as_layer
+from fnnet.train.learner import Learner, check_learner
+
+
+def check_data(where: str, name: str, data: Any) -> Dataset:
+    """A `Dataset` that training can use: rows of equal number, none of them NaN or infinite.
+
+    A pair of arrays (inputs, targets) is taken as a dataset.
+    """
+    if isinstance(data, tuple) and len(data) == 2:
+        data = Dataset(*(np.asarray(part) for part in data))
+    if not isinstance(data, Dataset):
+        raise StructureError(
+            where,
+            f"{name} is a {type(data).__name__}, which is not a dataset. "
+            f"Make one with data.from_arrays(inputs, targets), or pass the pair (inputs, targets).",
+        )
+    fields = {"inputs": data.inputs, "targets": data.targets, "weights": data.weights}
+    fields = {field: np.asarray(values) for field, values in fields.items() if values is not None}
+    rows = {field: values.shape[0] if values.ndim else 0 for field, values in fields.items()}
+    if len(set(rows.values())) > 1:
+        counts = ", ".join(f"{count} {field}" for field, count in rows.items())
+        raise ShapeError(where, f"{name} has {counts}; there has to be one of each for every example.")
+    if rows["inputs"] == 0:
+        raise DataError(where, f"{name} has no examples. A filter or a split before may have taken all of them.")
+    for field, values in fields.items():
+        if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
+            raise DataError(where, f"the {field} of {name} have dtype {values.dtype}, but numbers are needed.")
+        if np.issubdtype(values.dtype, np.floating):
+            bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+            if bad.any():
+                raise DataError(
+                    where,
+                    f"the {field} of {name} hold NaN or infinite values: {bad.sum()} examples, first at row "
+                    f"{np.flatnonzero(bad)[0]}. Fill or drop them before training.",
+                )
+    return data
+
+
+def check_run(
+    where: str, train: Any, validation: Any, epochs: Any, batch_size: Any, key: Any
+) -> tuple[Dataset, Dataset | None, int]:
+    """The checked data sets, and a batch size that is not larger than the training data."""
+    check_key(where, key)
+    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
+        if name == "batch_size" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise HyperparameterError(where, f"{name} is {value!r}, but it has to be a positive integer.")
+    train = check_data(where, "the training data", train)
+    if validation is not None:
+        validation = check_data(where, "the validation data", validation)
+        if np.shape(validation.inputs)[1:] != np.shape(train.inputs)[1:]:
+            raise ShapeError(
+                where,
+                f"an input has shape {np.shape(train.inputs)[1:]} in the training data and "
+                f"{np.shape(validation.inputs)[1:]} in the validation data. Prepare both alike.",
+            )
+    return train, validation, min(batch_size or len(train), len(train))
+
+
+def check_fit(where: str, learner: Learner, train: Dataset, validation: Dataset | None, batch_size: int) -> None:
+    """Raises what tracing would find: shapes of model, loss and metrics; and classes without an output.
+
+    Traces abstractly and compiles nothing.
+    """
+    check_learner(where, learner)
+    with within(where):
+        model = as_layer(learner.model)
+        inputs, targets = (_batch_spec(field, batch_size) for field in (train.inputs, train.targets))
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        params, state = jax.eval_shape(model.init, key, inputs)
+
+        def outputs(params: Any, state: Any, x: Any, key: Any) -> Any:
+            return model.apply(params, state, x, key=key, train=True)[0]
+
+        predictions = jax.eval_shape(outputs, params, state, inputs, key)
+        jax.eval_shape(learner.loss, predictions, targets)
+        weights = jax.ShapeDtypeStruct((batch_size,), jax.numpy.zeros(()).dtype)
+        for function in learner.metrics.values():
+            jax.eval_shape(as_metric(function).sums, predictions, targets, weights)
+        check_targets = getattr(learner.loss, "check_targets", None)
+        if check_targets is not None:
+            for data in (train, validation):
+                if data is not None:
+                    check_targets((len(data), *predictions.shape[1:]), data.targets)
+
+
+def _batch_spec(field: Any, batch_size: int) -> jax.ShapeDtypeStruct:
+    dtype = jax.dtypes.canonicalize_dtype(np.asarray(field).dtype)
+    return jax.ShapeDtypeStruct((batch_size, *np.shape(field)[1:]), dtype)

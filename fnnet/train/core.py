@@ -1,0 +1,293 @@
+"""The pure core of training: five functions without side effects, which `fit` and `sweep` are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnnet import draws
+from fnnet.data import Dataset
+from fnnet.errors import ShapeError, check_key
+from fnnet.metrics import Metric, as_metric, averaged
+from fnnet.nn import as_layer
+from fnnet.optim.base import apply_updates, call_update
+from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
+from fnnet.train.state import DIVERGED, RUNNING, Best, Tally, TrainState
+from fnnet.trees import squared_norm, tree_where
+from fnnet.types import Array, Integer, PyTree
+
+EPOCHS_A_CALL = 64
+"""Room for history in one call of `Training.advance`."""
+
+EVALUATION_BATCH = 1024
+"""Examples that are evaluated at once, at least."""
+
+
+class Training(NamedTuple):
+    """Pure functions that train one learner; any of them may be put in jit, scan, vmap or grad.
+
+    - ``init(key, x) -> TrainState`` for inputs like ``x``.
+    - ``step(state, batch) -> (state, logs)``: one update on a `Dataset`.
+    - ``chunk(state, data, steps) -> (state, logs)``: that many updates on batches drawn without replacement.
+    - ``evaluate(state, data) -> scores``: loss and metrics over every example.
+    - ``predict(params, model_state, inputs) -> predictions``.
+    - ``advance(state, train, validation, start, steps) -> (state, rows)``: a chunk that evaluates at the end of
+      each epoch and keeps the best parameters.
+    """
+
+    init: Callable[..., TrainState]
+    step: Callable[..., tuple[TrainState, dict[str, Array]]]
+    chunk: Callable[..., tuple[TrainState, dict[str, Array]]]
+    evaluate: Callable[..., dict[str, Array]]
+    predict: Callable[..., Any]
+    advance: Callable[..., tuple[TrainState, dict[str, Array]]]
+
+
+def training(learner: Learner, *, batch_size: int | None = None, monitor: Monitor | None = None) -> Training:
+    """The pure functions that train a learner.
+
+    Args:
+        learner: what to train; its hyperparameters may be tracers.
+        batch_size: examples a step; None for all of them. The last batch of an epoch may be short: it is filled
+            up with examples of weight 0.
+        monitor: the score that `Training.advance` selects by.
+
+    Returns:
+        `Training`.
+
+    Raises:
+        StructureError: the learner is not one.
+
+    >>> import jax, jax.numpy as jnp
+    >>> import fnnet
+    >>> from fnnet import data, losses, nn, optim
+    >>> line = data.from_arrays(jnp.arange(8.0)[:, None] / 8, jnp.arange(8.0)[:, None] / 4)
+    >>> training = fnnet.training(fnnet.Learner(nn.dense(1), losses.squared_error, optim.sgd(0.5)), batch_size=3)
+    >>> state = training.init(jax.random.key(0), line.inputs[:1])
+    >>> state, logs = training.chunk(state, line, steps=200)
+    >>> float(training.evaluate(state, line)["loss"]) < 1e-4
+    True
+    """
+    check_learner("training", learner)
+    model = as_layer(learner.model)
+    score = {"loss": averaged(learner.loss)} | {name: as_metric(f) for name, f in learner.metrics.items()}
+    chosen = monitor or choose_monitor("training", learner, None, validated=True)
+
+    def init(key: Array, x: Any) -> TrainState:
+        check_key("training.init", key)
+        params, model_state = model.init(draws.key_for(key, draws.INITIALISATION), x)
+        zero = jnp.zeros(())
+        return TrainState(
+            params=params,
+            model_state=model_state,
+            optimizer_state=learner.optimizer.init(params),
+            best=Best(params, model_state, jnp.full_like(zero, chosen.worst), jnp.zeros((), jnp.int32)),
+            status=jnp.full((), RUNNING, jnp.int32),
+            step=jnp.zeros((), jnp.int32),
+            key=key,
+            tally=Tally(zero, zero),
+        )
+
+    def step(state: TrainState, batch: Dataset) -> tuple[TrainState, dict[str, Array]]:
+        key = draws.key_for(state.key, draws.NOISE, state.step)
+
+        def objective(params: PyTree) -> tuple[Array, Any]:
+            predictions, model_state = model.apply(params, state.model_state, batch.inputs, key=key, train=True)
+            loss, weight = _weighted_sum(learner.loss, predictions, batch)
+            value = loss / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
+            if learner.prior is not None:
+                value = value - learner.prior(params)
+            return value, (model_state, loss, weight)
+
+        (value, (model_state, loss, weight)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+        extra = {"value": value, "grad": grads, "value_fn": lambda params: objective(params)[0]}
+        updates, optimizer_state = call_update(learner.optimizer, grads, state.optimizer_state, state.params, extra)
+        finite = jnp.isfinite(value) & jnp.isfinite(squared_norm(updates))
+        running = state.status == RUNNING
+        done = state._replace(
+            params=apply_updates(state.params, updates),
+            model_state=model_state,
+            optimizer_state=optimizer_state,
+            step=state.step + 1,
+            tally=Tally(*(total + part.astype(total.dtype) for total, part in zip(state.tally, (loss, weight), strict=True))),
+        )
+        # A state that is no longer running is left as it is, so the last finite one of a diverged run survives.
+        kept = tree_where(running & finite, _moving(done), _moving(state))
+        status = jnp.where(running & ~finite, DIVERGED, state.status)
+        return state._replace(**kept, status=status), {"loss": value}
+
+    def chunk(state: TrainState, data: Dataset, steps: Integer) -> tuple[TrainState, dict[str, Array]]:
+        draw = _sampler(data, batch_size)
+
+        def body(_: Any, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+            state, total = carry
+            state, logs = step(state, draw(state))
+            return state, total + logs["loss"].astype(total.dtype)
+
+        state, total = lax.fori_loop(0, steps, body, (state, jnp.zeros(())))
+        return state, {"loss": total / steps}
+
+    def evaluate(state: TrainState, data: Dataset) -> dict[str, Array]:
+        return _evaluate(score, model.apply, state.params, state.model_state, data, batch_size)
+
+    def predict(params: PyTree, model_state: PyTree, inputs: Array) -> Any:
+        return _predict(model.apply, params, model_state, jnp.asarray(inputs), batch_size)
+
+    def advance(
+        state: TrainState, train: Dataset, validation: Dataset | None, start: Integer, steps: Integer
+    ) -> tuple[TrainState, dict[str, Array]]:
+        """As many ``steps`` from step ``start``, which is the state's own unless it has diverged before.
+
+        ``start`` is not read from the state so that it stays one number when states are mapped: then the
+        evaluation at the end of an epoch is a branch, and not computed at every step for every lane.
+        ``rows`` has `EPOCHS_A_CALL` values a score, NaN where no epoch of a running state ended.
+        """
+        draw = _sampler(train, batch_size)
+        per_epoch = steps_per_epoch(len(train), batch_size)
+
+        def close(state: TrainState) -> tuple[TrainState, dict[str, Array]]:
+            row = {"train/loss": state.tally.loss / state.tally.weight}
+            if validation is not None:
+                row |= {f"validation/{name}": value for name, value in evaluate(state, validation).items()}
+            running = state.status == RUNNING
+            now = row[chosen.name].astype(state.best.score.dtype)
+            # Without validation the latest parameters count as the best.
+            better = (chosen.better(now, state.best.score) if validation is not None else True) & running
+            best = tree_where(better, Best(state.params, state.model_state, now, state.step), state.best)
+            tally = tree_where(running, Tally(*(jnp.zeros_like(total) for total in state.tally)), state.tally)
+            row = {name: jnp.where(running, value, jnp.nan).astype(now.dtype) for name, value in row.items()}
+            return state._replace(best=best, tally=tally), row
+
+        names = ["train/loss"] + ([f"validation/{name}" for name in score] if validation is not None else [])
+        rows = {name: jnp.full(EPOCHS_A_CALL, jnp.nan) for name in names}
+
+        def part(carry: tuple[Array, Array, TrainState, dict[str, Array]]) -> Any:
+            """The steps up to the end of the epoch or of the call, whichever comes first."""
+            done, epoch, state, rows = carry
+            left = per_epoch - (start + done) % per_epoch
+            now = jnp.minimum(steps - done, left)
+            state = lax.fori_loop(0, now, lambda _, s: step(s, draw(s))[0], state)
+
+            def end_of_epoch(state: TrainState, rows: dict[str, Array]) -> Any:
+                state, row = close(state)
+                return state, {name: rows[name].at[epoch].set(row[name].astype(rows[name].dtype)) for name in rows}
+
+            ended = now == left
+            state, rows = lax.cond(ended, end_of_epoch, lambda state, rows: (state, rows), state, rows)
+            return done + now, epoch + ended, state, rows
+
+        zero = jnp.zeros((), jnp.int32)
+        _, _, state, rows = lax.while_loop(lambda carry: carry[0] < steps, part, (zero, zero, state, rows))
+        return state, rows
+
+    return Training(init, step, chunk, evaluate, predict, advance)
+
+
+def steps_per_epoch(examples: int, batch_size: int | None) -> int:
+    """Updates an epoch: the last one may see fewer examples."""
+    return 1 if batch_size is None else -(-examples // batch_size)
+
+
+def _moving(state: TrainState) -> dict[str, Any]:
+    """The fields that an update changes."""
+    return {name: getattr(state, name) for name in ("params", "model_state", "optimizer_state", "step", "tally")}
+
+
+def _weighted_sum(loss: Callable[..., Any], predictions: Any, batch: Dataset) -> tuple[Array, Array]:
+    """Σ w·ℓ and Σ w over a batch."""
+    examples = batch.inputs.shape[0]
+    weights = None if batch.weights is None else jnp.asarray(batch.weights)
+    values = loss(predictions, batch.targets) if weights is None else loss(predictions, batch.targets, weights=weights)
+    if jnp.shape(values) != (examples,):
+        name = getattr(loss, "__name__", "loss")
+        raise ShapeError(
+            "training",
+            f"the loss {name} returned shape {jnp.shape(values)}, but there has to be one value an example, "
+            f"({examples},). Leave the mean over the batch to training.",
+        )
+    weight = jnp.full((), examples, values.dtype) if weights is None else weights.sum().astype(values.dtype)
+    return values.sum(), weight
+
+
+def _rows(data: Dataset, index: Array) -> Dataset:
+    """Rows by indices that are known to be inside."""
+    return jax.tree.map(lambda x: jnp.asarray(x).at[index].get(mode="promise_in_bounds"), data)
+
+
+def _sampler(data: Dataset, batch_size: int | None) -> Callable[[TrainState], Dataset]:
+    """The batch of a state's next step: without replacement, in a new order each epoch."""
+    examples = len(data)
+    if batch_size is None:
+        whole = jax.tree.map(jnp.asarray, data)
+        return lambda state: whole
+    per_epoch = steps_per_epoch(examples, batch_size)
+    within_batch = jnp.arange(batch_size, dtype=jnp.int32)
+
+    def draw(state: TrainState) -> Dataset:
+        epoch, index = state.step // per_epoch, state.step % per_epoch
+        positions = index * batch_size + within_batch
+        order = draws.permuted(jnp.minimum(positions, examples - 1), examples, state.key, epoch)
+        batch = _rows(data, order)
+        if examples % batch_size == 0:
+            return batch
+        dtype = jnp.zeros(()).dtype if batch.weights is None else batch.weights.dtype
+        inside = (positions < examples).astype(dtype)
+        return Dataset(batch.inputs, batch.targets, inside if batch.weights is None else batch.weights * inside, data.about)
+
+    return draw
+
+
+def _evaluation_parts(examples: int, batch_size: int | None) -> tuple[int, int]:
+    """How many examples are evaluated at once, and in how many parts."""
+    size = min(examples, max(batch_size or examples, EVALUATION_BATCH))
+    return size, -(-examples // size)
+
+
+def _evaluate(
+    scores: dict[str, Metric], apply: Any, params: PyTree, model_state: PyTree, data: Dataset, batch_size: int | None
+) -> dict[str, Array]:
+    """Every score over every example: sums over parts of equal length, the last one moved back to fit."""
+    examples = len(data)
+    size, parts = _evaluation_parts(examples, batch_size)
+
+    def sums(batch: Dataset, fresh: Array) -> dict[str, PyTree]:
+        predictions, _ = apply(params, model_state, batch.inputs, train=False)
+        weights = fresh if batch.weights is None else fresh * jnp.asarray(batch.weights, fresh.dtype)
+        return {name: metric.sums(predictions, jnp.asarray(batch.targets), weights) for name, metric in scores.items()}
+
+    def part(index: Array) -> dict[str, PyTree]:
+        begin = jnp.minimum(index * size, examples - size)
+        batch = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(jnp.asarray(x), begin, size), data)
+        # Rows that the part before has counted already do not count again.
+        fresh = (begin + jnp.arange(size) >= index * size).astype(jnp.zeros(()).dtype)
+        return sums(batch, fresh)
+
+    if parts == 1:
+        total = sums(jax.tree.map(jnp.asarray, data), jnp.ones(size))
+    else:
+        shape = jax.eval_shape(part, jax.ShapeDtypeStruct((), jnp.int32))
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
+        total, _ = lax.scan(lambda t, i: (jax.tree.map(jnp.add, t, part(i)), None), zeros, jnp.arange(parts))
+    return {name: metric.compute(total[name]) for name, metric in scores.items()}
+
+
+def _predict(apply: Any, params: PyTree, model_state: PyTree, inputs: Array, batch_size: int | None) -> Any:
+    """The model's output for every row, computed in parts so that large inputs need little memory."""
+    examples = inputs.shape[0]
+    size, parts = _evaluation_parts(examples, batch_size)
+    if parts <= 1:
+        return apply(params, model_state, inputs, train=False)[0]
+
+    def part(index: Array) -> Any:
+        begin = jnp.minimum(index * size, examples - size)
+        return apply(params, model_state, lax.dynamic_slice_in_dim(inputs, begin, size), train=False)[0]
+
+    def join(y: Array) -> Array:
+        tail = examples - (parts - 1) * size
+        return jnp.concatenate([y[:-1].reshape(-1, *y.shape[2:]), y[-1, size - tail :]])
+
+    return jax.tree.map(join, lax.map(part, jnp.arange(parts)))

@@ -1,0 +1,149 @@
+"""Parameters on disk: safetensors, readable without fnnet, with what is needed to use them in the header."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnnet._version import __version__
+from fnnet.errors import FileError
+from fnnet.nn import as_layer
+from fnnet.recipes import describe
+from fnnet.train.history import History
+from fnnet.train.learner import Learner, Monitor, check_learner
+from fnnet.train.state import Best, Tally, TrainState
+from fnnet.trees import flatten_with_names, unflatten_from_names
+
+if TYPE_CHECKING:
+    from fnnet.train.run import Run
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replaces a file at once: a crash leaves the old one or the new one, never half of one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def save(run: Run, path: str | os.PathLike[str]) -> None:
+    """Writes the best parameters and layer states of a run; see `Run.save`."""
+    from safetensors.numpy import save as to_bytes
+
+    tree = {"params": run.params, "model_state": run.model_state}
+    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in flatten_with_names(tree).items()}
+    header = {
+        "fnnet": __version__,
+        "learner": describe(run.learner),
+        "input": {"shape": list(run.input_spec.shape), "dtype": str(run.input_spec.dtype)},
+        "batch_size": run.batch_size,
+        "monitor": {"name": run.monitor.name, "maximize": run.monitor.maximize},
+        "best": {"score": run.score, "step": int(run.state.best.step)},
+        "status": int(run.state.status),
+        "step": int(run.state.step),
+        "history": {name: values.tolist() for name, values in run.history.items()},
+    }
+    # Header values are strings; JSON has no NaN, but Python's reader and writer agree on one.
+    write_atomically(path, to_bytes(tensors, {name: json.dumps(value) for name, value in header.items()}))
+
+
+def load(path: str | os.PathLike[str], learner: Learner) -> Run:
+    """Reads a run that was saved with `Run.save`, to predict with it or to evaluate it.
+
+    Args:
+        path: of the file.
+        learner: the learner that was trained; its model has to have the parameters that are in the file.
+
+    Returns:
+        `Run` with the best parameters, the history and the scores that were saved. Its optimizer state is new.
+
+    Raises:
+        FileError: the file is missing, damaged or not fnnet's, or its parameters are not the model's; the first
+            difference is named.
+
+    >>> import jax, tempfile, fnnet
+    >>> from fnnet import data, losses, nn, optim
+    >>> iris = data.load("iris")
+    >>> learner = fnnet.Learner(nn.dense(3), losses.softmax_cross_entropy, optim.sgd(0.01))
+    >>> run = fnnet.fit(learner, iris, epochs=1, key=jax.random.key(0), progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run.save(f"{folder}/iris.safetensors")
+    ...     again = fnnet.load(f"{folder}/iris.safetensors", learner)
+    >>> bool((again.predict(iris.inputs) == run.predict(iris.inputs)).all())
+    True
+    """
+    from fnnet.train.run import Run
+
+    check_learner("load", learner)
+    tensors, header = _read(Path(path))
+    try:
+        facts = {name: json.loads(value) for name, value in header.items()}
+        spec = jax.ShapeDtypeStruct(tuple(facts["input"]["shape"]), jnp.dtype(facts["input"]["dtype"]))
+        monitor = Monitor(**facts["monitor"])
+        best, history = facts["best"], History(facts["history"])
+        status, step, batch_size = facts["status"], facts["step"], facts["batch_size"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError("load", f"{path} is safetensors, but not a run that fnnet saved: {error!r}.") from error
+
+    def fresh(key: Any, x: Any) -> Any:
+        params, model_state = as_layer(learner.model).init(key, x)
+        return params, model_state, learner.optimizer.init(params)
+
+    batch = jax.ShapeDtypeStruct((1, *spec.shape), spec.dtype)
+    params, model_state, optimizer_state = jax.eval_shape(fresh, jax.random.key(0), batch)
+    like = {"params": params, "model_state": model_state}
+    _check_same(path, flatten_with_names(like), tensors, json.loads(header["learner"]), describe(learner))
+    tree = unflatten_from_names(like, {name: jnp.asarray(value) for name, value in tensors.items()})
+    zero = jnp.zeros(())
+    state = TrainState(
+        params=tree["params"],
+        model_state=tree["model_state"],
+        optimizer_state=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), optimizer_state),
+        best=Best(tree["params"], tree["model_state"], jnp.asarray(best["score"]), jnp.asarray(best["step"])),
+        status=jnp.asarray(status),
+        step=jnp.asarray(step),
+        key=jax.random.key(0),
+        tally=Tally(zero, zero),
+    )
+    return Run(learner, state, history, monitor, spec, batch_size)
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileError("load", f"there is no file {path}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise FileError("load", f"{path} is not a whole safetensors file ({error}). Was it cut off in a copy?") from error
+
+
+def _check_same(path: Any, wanted: dict[str, Any], found: dict[str, Any], saved: str, given: str) -> None:
+    """Raises, naming the first difference, unless file and model have the same parameters."""
+    for name in list(wanted) + list(found):
+        file, model = found.get(name), wanted.get(name)
+        if file is None or model is None or file.shape != model.shape or file.dtype != model.dtype:
+            said = ["nothing" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}" for leaf in (file, model)]
+            raise FileError(
+                "load",
+                f"{path} holds another model: at {name} the file has {said[0]} and the model {said[1]}. "
+                f"The file was saved from {saved}; the learner given is {given}.",
+            )

@@ -1,0 +1,36 @@
+"""One line of progress on the terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+
+class Progress:
+    """A tqdm bar that counts epochs, with the latest scores and steps a second; silent if not shown."""
+
+    def __init__(self, epochs: int, label: str, shown: bool) -> None:
+        from tqdm import tqdm
+
+        shape = "{desc} {percentage:3.0f}%|{bar:20}| epoch {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+        self._bar: Any = tqdm(total=epochs, desc=label, disable=not shown, bar_format=shape)
+        self._label = label
+
+    def __enter__(self) -> Progress:
+        self._bar.set_postfix_str("compiling")
+        return self
+
+    def update(self, epoch: int, scores: dict[str, float], steps_per_second: float, note: str = "") -> None:
+        """Shows how far training is."""
+        shown = [f"{name} {value:.4g}" for name, value in scores.items()]
+        self._bar.n = epoch
+        self._bar.set_postfix_str(", ".join([*shown, f"{steps_per_second:,.0f} steps/s", *([note] if note else [])]))
+
+    def compiled(self, seconds: float) -> None:
+        """Tells the time that went into compiling."""
+        self._bar.set_description_str(f"{self._label} (compiled in {seconds:.1f} s)")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()

@@ -1,0 +1,55 @@
+"""What changes in training: one pytree of arrays, which can be mapped, sharded, saved and resumed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from fnnet.types import Array, PyTree
+
+RUNNING, FINISHED, STOPPED_EARLY, DIVERGED, PRUNED, FAILED = range(6)
+"""Codes of `TrainState.status`."""
+
+STATUS_NAMES = ("running", "finished", "stopped_early", "diverged", "pruned", "failed")
+
+STATUS_SENTENCES = {
+    "running": "not finished: it was interrupted and can go on",
+    "finished": "trained for as long as it was asked to",
+    "stopped_early": "stopped because the monitored score no longer improved",
+    "diverged": "stopped because the loss or the update was not finite; the state is the last finite one",
+    "pruned": "stopped by the scheduler in favour of better runs",
+    "failed": "stopped by an error",
+}
+
+
+class Best(NamedTuple):
+    """The best parameters so far: what they were, how well they did, and when."""
+
+    params: PyTree
+    model_state: PyTree
+    score: Array
+    step: Array
+
+
+class Tally(NamedTuple):
+    """Sums over the examples since the epoch began, so that an epoch may be cut anywhere."""
+
+    loss: Array
+    weight: Array
+
+
+class TrainState(NamedTuple):
+    """The state of one run.
+
+    ``params``, ``model_state`` and ``optimizer_state`` belong to the learner; ``best`` is the best so far;
+    ``status`` an int32 code; ``step`` the number of updates done, int32; ``key`` the root key, from which every
+    draw is folded; ``tally`` the sums of the running epoch.
+    """
+
+    params: PyTree
+    model_state: PyTree
+    optimizer_state: PyTree
+    best: Best
+    status: Array
+    step: Array
+    key: Any
+    tally: Tally

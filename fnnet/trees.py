@@ -1,0 +1,67 @@
+"""Arithmetic on pytrees, safe where gradients need it to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnnet.types import Array, PyTree, Scalar
+
+
+def wide(dtype: Any) -> Any:
+    """The dtype to compute in: at least float32, so that sums over bfloat16 or float16 keep their digits."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def safe_sqrt(x: Array) -> Array:
+    """√x, with derivative 0 instead of ∞ where x is 0.
+
+    Adam's √v is 0 for a unit that never had a gradient; there the update is 0 whatever the
+    hyperparameters are, so its derivative with respect to them is 0 too.
+    """
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0 * x)
+
+
+def squared_norm(tree: PyTree) -> Array:
+    """Σ x² over every element of every leaf, in at least float32; 0 for an empty tree."""
+    total: Array = jnp.zeros(())
+    for leaf in jax.tree.leaves(tree):
+        square = jnp.sum(jnp.square(leaf.astype(wide(leaf.dtype))))
+        total = total.astype(jnp.promote_types(total.dtype, square.dtype)) + square
+    return total
+
+
+def global_norm(tree: PyTree) -> Array:
+    """√Σ x² over all leaves, as if the tree were one vector; value and gradient are 0 at 0."""
+    return safe_sqrt(squared_norm(tree))
+
+
+def tree_where(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
+    """Chooses between two equal structures by one boolean, without a branch."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def tree_scale(factor: Scalar, tree: PyTree) -> PyTree:
+    """Multiplies every leaf by one number and keeps the dtypes."""
+    return jax.tree.map(lambda leaf: (leaf * jnp.asarray(factor, leaf.dtype)), tree)
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """A pytree path as people write it: ``2/kernel``."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def flatten_with_names(tree: PyTree) -> dict[str, Any]:
+    """The leaves by the name of their path, in the order of `jax.tree.leaves`."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {path_name(path): leaf for path, leaf in leaves}
+
+
+def unflatten_from_names(like: PyTree, named: Mapping[str, Any]) -> PyTree:
+    """A tree of the structure of ``like`` with the leaves that ``named`` has under the same names."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    return jax.tree.unflatten(structure, [named[path_name(path)] for path, _ in leaves])
