@@ -2,22 +2,27 @@
 
 from fnnet import data, errors, losses, metrics, nn, optim
 from fnnet._version import __version__
+from fnnet.sweeps import Sweep, sweep
+from fnnet.sweeps import space as hp
 from fnnet.train import History, Learner, Run, Training, TrainState, fit, load, training
 
 __all__ = [
     "History",
     "Learner",
     "Run",
+    "Sweep",
     "TrainState",
     "Training",
     "__version__",
     "data",
     "errors",
     "fit",
+    "hp",
     "load",
     "losses",
     "metrics",
     "nn",
     "optim",
+    "sweep",
     "training",
 ]

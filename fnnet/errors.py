@@ -18,19 +18,19 @@ import numpy as np
 class FnnetError(Exception):
     """The base of all errors.
 
-    ``where`` names the public function, ``sentence`` says what is wrong and what to do, and ``path`` names the
-    layer of a model in which it was found, outermost first.
+    ``where`` names the public function, ``sentence`` says what is wrong and what to do, and ``layer`` is the
+    path of the layer of a model in which it was found, outermost first.
     """
 
-    def __init__(self, where: str, sentence: str, path: tuple[str, ...] = ()) -> None:
-        layer = f"layer {'/'.join(path)}: " if path else ""
-        super().__init__(f"{where}: {layer}{sentence}")
+    def __init__(self, where: str, sentence: str, layer: tuple[str, ...] = ()) -> None:
+        place = f"layer {'/'.join(layer)}: " if layer else ""
+        super().__init__(f"{where}: {place}{sentence}")
         self.where = where
         self.sentence = sentence
-        self.path = path
+        self.layer = layer
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.where, self.sentence, self.path)
+        return type(self), (self.where, self.sentence, self.layer)
 
 
 class ShapeError(FnnetError, ValueError):
@@ -73,7 +73,7 @@ def within(where: str) -> Iterator[None]:
     except FnnetError as error:
         if error.where == where:
             raise
-        raise type(error)(where, error.sentence, error.path) from error
+        raise type(error)(where, error.sentence, error.layer) from error
 
 
 @contextlib.contextmanager
@@ -82,7 +82,7 @@ def inside(part: int | str) -> Iterator[None]:
     try:
         yield
     except FnnetError as error:
-        raise type(error)(error.where, error.sentence, (str(part), *error.path)) from error
+        raise type(error)(error.where, error.sentence, (str(part), *error.layer)) from error
 
 
 def is_concrete(value: Any) -> bool:
@@ -142,9 +142,7 @@ def check_size(where: str, name: str, value: Any) -> None:
 def check_key(where: str, key: Any) -> None:
     """Raises unless ``key`` is one typed JAX random key."""
     if not (isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise StructureError(
-            where, f"key is {key!r}, which is not a random key. Make one with jax.random.key(0)."
-        )
+        raise StructureError(where, f"key is {key!r}, which is not a random key. Make one with jax.random.key(0).")
     if key.ndim != 0:
         raise ShapeError(
             where,

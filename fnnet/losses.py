@@ -178,7 +178,7 @@ def softmax_cross_entropy(
     Source: lecture 000, "Loss functions"; lecture 003; lecture 001 (pixel-wise).
 
     >>> import jax.numpy as jnp
-    >>> softmax_cross_entropy(jnp.array([[0.0, 0.0]]), jnp.array([1])).round(4).tolist()
+    >>> print(softmax_cross_entropy(jnp.array([[0.0, 0.0]]), jnp.array([1])).round(4))
     [0.6931]
     """
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
@@ -224,8 +224,8 @@ def sigmoid_binary_cross_entropy(
     Source: lecture 000, "Loss functions"; lecture 003 (whose second term lacks the 1 −).
 
     >>> import jax.numpy as jnp
-    >>> sigmoid_binary_cross_entropy(jnp.array([0.0, 100.0]), jnp.array([1, 1])).round(4).tolist()
-    [0.6931, 0.0]
+    >>> print(sigmoid_binary_cross_entropy(jnp.array([0.0, 100.0]), jnp.array([1, 1])).round(4))
+    [0.6931 0.    ]
     """
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
     require_equal_shapes("sigmoid_binary_cross_entropy", predictions, targets)

@@ -55,7 +55,10 @@ def averaged(function: Callable[..., Array], higher_is_better: bool | None = Non
                 f"a metric gives one value an example, shape {weights.shape}, but this one gave {jnp.shape(values)}. "
                 f"Leave the mean over examples to fnnet, or return a metrics.Metric.",
             )
-        return {"sum": jnp.sum(jnp.where(weights == 0, 0, values * weights.astype(values.dtype))), "weight": weights.sum()}
+        return {
+            "sum": jnp.sum(jnp.where(weights == 0, 0, values * weights.astype(values.dtype))),
+            "weight": weights.sum(),
+        }
 
     return Metric(sums, lambda s: ratio(s["sum"], s["weight"].astype(s["sum"].dtype)), higher_is_better)
 

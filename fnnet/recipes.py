@@ -13,8 +13,9 @@ What carries no recipe (a user's own function) is compared by identity, as in `j
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -63,7 +64,22 @@ class _Number:
 _NUMBER = _Number()
 
 
-class Skeleton(NamedTuple):
+class _Identical:
+    """Stands in a skeleton for something that cannot be hashed: it is equal to itself alone."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self._hash = id(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identical) and self.value is other.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Skeleton:
     """What is left of an object without its numbers: hashable, equal for equal structure, callable.
 
     ``skeleton(numbers)`` is the object with these numbers, which may be tracers.
@@ -71,7 +87,8 @@ class Skeleton(NamedTuple):
 
     node: Any
 
-    def __call__(self, numbers: list[Any]) -> Any:
+    def __call__(self, numbers: Any) -> Any:
+        """The object with these numbers in place."""
         remaining = iter(numbers)
         return _join(self.node, remaining)
 
@@ -88,13 +105,21 @@ def _split(value: Any, numbers: list[Any]) -> Any:
         return ("made", found.factory, _split(found.args, numbers), _split(found.kwargs, numbers))
     if isinstance(value, tuple | list):
         return ("sequence", type(value), tuple(_split(item, numbers) for item in value))
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return ("mapping", tuple((name, _split(item, numbers)) for name, item in value.items()))
     # Exactly 0 switches a part off (no dropout, no decay), so it is structure: nothing is computed for it.
     if isinstance(value, float | np.floating | np.ndarray | jax.Array) and not _is_zero(value):
         numbers.append(value)
         return _NUMBER
-    return ("constant", type(value), value)
+    return ("constant", type(value), value if _is_hashable(value) else _Identical(value))
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _is_zero(value: Any) -> bool:
@@ -114,7 +139,7 @@ def _join(node: Any, numbers: Any) -> Any:
         case ("mapping", items):
             return {name: _join(item, numbers) for name, item in items}
         case (_, _, value):
-            return value
+            return value.value if isinstance(value, _Identical) else value
     raise AssertionError(f"no such node: {node!r}")
 
 
@@ -130,7 +155,7 @@ def describe(made: Any) -> str:
     if isinstance(made, tuple | list):
         open_, close = "[]" if isinstance(made, list) else "()"
         return open_ + ", ".join(describe(item) for item in made) + close
-    if isinstance(made, dict):
+    if isinstance(made, Mapping):
         return "{" + ", ".join(f"{name!r}: {describe(item)}" for name, item in made.items()) + "}"
     if isinstance(made, float | int | str | bool | None.__class__):
         return repr(made)

@@ -13,7 +13,8 @@ from fnnet.types import Array, PyTree, Scalar
 
 def wide(dtype: Any) -> Any:
     """The dtype to compute in: at least float32, so that sums over bfloat16 or float16 keep their digits."""
-    return jnp.promote_types(dtype, jnp.float32)
+    dtype = jnp.dtype(dtype)
+    return jnp.dtype(jnp.float32) if dtype.itemsize < 4 else dtype
 
 
 def safe_sqrt(x: Array) -> Array:
@@ -28,11 +29,9 @@ def safe_sqrt(x: Array) -> Array:
 
 def squared_norm(tree: PyTree) -> Array:
     """Σ x² over every element of every leaf, in at least float32; 0 for an empty tree."""
-    total: Array = jnp.zeros(())
-    for leaf in jax.tree.leaves(tree):
-        square = jnp.sum(jnp.square(leaf.astype(wide(leaf.dtype))))
-        total = total.astype(jnp.promote_types(total.dtype, square.dtype)) + square
-    return total
+    leaves = jax.tree.leaves(tree)
+    dtype = max((wide(leaf.dtype) for leaf in leaves), key=lambda d: d.itemsize, default=jnp.zeros(()).dtype)
+    return sum((jnp.sum(jnp.square(leaf.astype(dtype))) for leaf in leaves), start=jnp.zeros((), dtype))
 
 
 def global_norm(tree: PyTree) -> Array:
@@ -47,7 +46,7 @@ def tree_where(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
 
 def tree_scale(factor: Scalar, tree: PyTree) -> PyTree:
     """Multiplies every leaf by one number and keeps the dtypes."""
-    return jax.tree.map(lambda leaf: (leaf * jnp.asarray(factor, leaf.dtype)), tree)
+    return jax.tree.map(lambda leaf: leaf * jnp.asarray(factor, leaf.dtype), tree)
 
 
 def path_name(path: tuple[Any, ...]) -> str:

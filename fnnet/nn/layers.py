@@ -23,7 +23,9 @@ _HE_NORMAL = initializers.he_normal()
 
 
 @recipe
-def dense(width: int, *, bias: bool = True, kernel_init: Any = _HE_NORMAL, bias_init: Any = initializers.zeros) -> Layer:
+def dense(
+    width: int, *, bias: bool = True, kernel_init: Any = _HE_NORMAL, bias_init: Any = initializers.zeros
+) -> Layer:
     """Dense (fully connected, affine) layer.
 
     f(x) = xᵀW + b along the last axis; all axes before it are batch axes.
@@ -103,5 +105,8 @@ def squeeze(x: Array) -> Array:
     (5,)
     """
     if x.ndim < 2 or x.shape[-1] != 1:
-        raise ShapeError("squeeze", f"the input has shape {x.shape}, but the last of two or more axes has to have length 1.")
+        raise ShapeError(
+            "squeeze",
+            f"the input has shape {x.shape}, but the last of two or more axes has to have length 1.",
+        )
     return x[..., 0]

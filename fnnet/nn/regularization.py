@@ -51,7 +51,8 @@ def dropout(drop_rate: Scalar) -> Layer:
             return x, state
         if key is None:
             raise StructureError(
-                "dropout", "there is no random key, but train=True draws a mask. Pass apply(..., key=jax.random.key(0))."
+                "dropout",
+                "there is no random key, but train=True draws a mask. Pass apply(..., key=jax.random.key(0)).",
             )
         keep = 1 - jnp.asarray(drop_rate, x.dtype)
         mask = draws.bernoulli(key, 1 - drop_rate, x.shape)

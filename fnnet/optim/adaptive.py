@@ -55,10 +55,10 @@ def adam(
     Source: lecture 000, "Adam"; lectures 001 to 004; Kingma and Ba, 2015.
 
     >>> import jax.numpy as jnp
-    >>> optimizer = adam(0.1)
+    >>> optimizer = adam(0.125, eps=0.0)
     >>> updates, state = optimizer.update(jnp.array([5.0, -0.01]), optimizer.init(jnp.zeros(2)))
-    >>> updates.round(4).tolist()
-    [-0.1, 0.1]
+    >>> print(updates.round(4))
+    [-0.125  0.125]
     """
     _check("adam", learning_rate, b1, b2, eps, eps_root)
 
@@ -107,11 +107,11 @@ def adamw(
     Source: lecture 000, "Newer Adam approaches"; Loshchilov and Hutter, 2019.
 
     >>> import jax.numpy as jnp
-    >>> optimizer = adamw(0.1, weight_decay=0.5)
+    >>> optimizer = adamw(0.125, weight_decay=0.5)
     >>> params = jnp.array([1.0])
     >>> updates, state = optimizer.update(jnp.zeros(1), optimizer.init(params), params)
-    >>> updates.round(4).tolist()
-    [-0.05]
+    >>> updates.tolist()
+    [-0.0625]
     """
     optimizer = _adamw(learning_rate, b1, b2, eps, eps_root, weight_decay)
     if mask is None:
@@ -129,7 +129,12 @@ def adamw(
 
 @elementwise("mu", "nu")
 def _adamw(
-    learning_rate: Scalar | Schedule, b1: Scalar, b2: Scalar, eps: Scalar, eps_root: Scalar, weight_decay: Scalar
+    learning_rate: Scalar | Schedule,
+    b1: Scalar,
+    b2: Scalar,
+    eps: Scalar,
+    eps_root: Scalar,
+    weight_decay: Scalar,
 ) -> Any:
     _check("adamw", learning_rate, b1, b2, eps, eps_root)
     check_number("adamw", "weight_decay", weight_decay, low=0.0)

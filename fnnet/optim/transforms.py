@@ -33,9 +33,9 @@ def clip_by_global_norm(max_norm: Scalar) -> Optimizer:
     Source: Pascanu, Mikolov and Bengio, 2013.
 
     >>> import jax.numpy as jnp
-    >>> clip = clip_by_global_norm(1.0)
-    >>> clip.update({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, ())[0]["b"].round(4).tolist()
-    [0.8]
+    >>> clip = clip_by_global_norm(2.5)
+    >>> clip.update({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, ())[0]["b"].tolist()
+    [2.0]
     """
     check_number("clip_by_global_norm", "max_norm", max_norm, low=0.0, low_open=True)
 

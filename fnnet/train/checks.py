@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fnnet.data import Dataset
@@ -20,7 +21,8 @@ def check_data(where: str, name: str, data: Any) -> Dataset:
     A pair of arrays (inputs, targets) is taken as a dataset.
     """
     if isinstance(data, tuple) and len(data) == 2:
-        data = Dataset(*(np.asarray(part) for part in data))
+        inputs, targets = data
+        data = Dataset(np.asarray(inputs), np.asarray(targets))
     if not isinstance(data, Dataset):
         raise StructureError(
             where,
@@ -36,9 +38,9 @@ def check_data(where: str, name: str, data: Any) -> Dataset:
     if rows["inputs"] == 0:
         raise DataError(where, f"{name} has no examples. A filter or a split before may have taken all of them.")
     for field, values in fields.items():
-        if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
+        if not jnp.issubdtype(values.dtype, jnp.number) and values.dtype != bool:
             raise DataError(where, f"the {field} of {name} have dtype {values.dtype}, but numbers are needed.")
-        if np.issubdtype(values.dtype, np.floating):
+        if jnp.issubdtype(values.dtype, jnp.floating):
             bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
             if bad.any():
                 raise DataError(
@@ -88,7 +90,7 @@ def check_fit(where: str, learner: Learner, train: Dataset, validation: Dataset 
 
         predictions = jax.eval_shape(outputs, params, state, inputs, key)
         jax.eval_shape(learner.loss, predictions, targets)
-        weights = jax.ShapeDtypeStruct((batch_size,), jax.numpy.zeros(()).dtype)
+        weights = jax.ShapeDtypeStruct((batch_size,), jnp.zeros(()).dtype)
         for function in learner.metrics.values():
             jax.eval_shape(as_metric(function).sums, predictions, targets, weights)
         check_targets = getattr(learner.loss, "check_targets", None)

@@ -113,7 +113,9 @@ def training(learner: Learner, *, batch_size: int | None = None, monitor: Monito
             model_state=model_state,
             optimizer_state=optimizer_state,
             step=state.step + 1,
-            tally=Tally(*(total + part.astype(total.dtype) for total, part in zip(state.tally, (loss, weight), strict=True))),
+            tally=Tally(
+                *(total + part.astype(total.dtype) for total, part in zip(state.tally, (loss, weight), strict=True))
+            ),
         )
         # A state that is no longer running is left as it is, so the last finite one of a diverged run survives.
         kept = tree_where(running & finite, _moving(done), _moving(state))
@@ -178,7 +180,7 @@ def training(learner: Learner, *, batch_size: int | None = None, monitor: Monito
 
             ended = now == left
             state, rows = lax.cond(ended, end_of_epoch, lambda state, rows: (state, rows), state, rows)
-            return done + now, epoch + ended, state, rows
+            return done + now, epoch + ended.astype(epoch.dtype), state, rows
 
         zero = jnp.zeros((), jnp.int32)
         _, _, state, rows = lax.while_loop(lambda carry: carry[0] < steps, part, (zero, zero, state, rows))
@@ -236,7 +238,12 @@ def _sampler(data: Dataset, batch_size: int | None) -> Callable[[TrainState], Da
             return batch
         dtype = jnp.zeros(()).dtype if batch.weights is None else batch.weights.dtype
         inside = (positions < examples).astype(dtype)
-        return Dataset(batch.inputs, batch.targets, inside if batch.weights is None else batch.weights * inside, data.about)
+        return Dataset(
+            batch.inputs,
+            batch.targets,
+            inside if batch.weights is None else batch.weights * inside,
+            data.about,
+        )
 
     return draw
 
@@ -248,7 +255,12 @@ def _evaluation_parts(examples: int, batch_size: int | None) -> tuple[int, int]:
 
 
 def _evaluate(
-    scores: dict[str, Metric], apply: Any, params: PyTree, model_state: PyTree, data: Dataset, batch_size: int | None
+    scores: dict[str, Metric],
+    apply: Any,
+    params: PyTree,
+    model_state: PyTree,
+    data: Dataset,
+    batch_size: int | None,
 ) -> dict[str, Array]:
     """Every score over every example: sums over parts of equal length, the last one moved back to fit."""
     examples = len(data)

@@ -15,7 +15,7 @@ import numpy as np
 from fnnet._version import __version__
 from fnnet.errors import FileError
 from fnnet.nn import as_layer
-from fnnet.recipes import describe
+from fnnet.recipes import describe, split
 from fnnet.train.history import History
 from fnnet.train.learner import Learner, Monitor, check_learner
 from fnnet.train.state import Best, Tally, TrainState
@@ -121,7 +121,8 @@ def load(path: str | os.PathLike[str], learner: Learner) -> Run:
         key=jax.random.key(0),
         tally=Tally(zero, zero),
     )
-    return Run(learner, state, history, monitor, spec, batch_size)
+    numbers, skeleton = split(learner)
+    return Run(skeleton, numbers, state, history, monitor, spec, batch_size)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -133,7 +134,9 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
-        raise FileError("load", f"{path} is not a whole safetensors file ({error}). Was it cut off in a copy?") from error
+        raise FileError(
+            "load", f"{path} is not a whole safetensors file ({error}). Was it cut off in a copy?"
+        ) from error
 
 
 def _check_same(path: Any, wanted: dict[str, Any], found: dict[str, Any], saved: str, given: str) -> None:

@@ -17,17 +17,11 @@ from fnnet.train.core import steps_per_epoch
 from fnnet.train.driving import drive
 from fnnet.train.history import History
 from fnnet.train.learner import Learner, check_learner, choose_monitor
-from fnnet.train.programs import programs
+from fnnet.train.programs import on_device, programs
 from fnnet.train.progress import Progress
 from fnnet.train.run import Run
 from fnnet.train.state import DIVERGED, FINISHED, RUNNING
 from fnnet.types import Array
-
-
-def on_device(data: Dataset) -> Dataset:
-    """The arrays of a dataset alone, on the default device: names would only make JAX compile again."""
-    weights = None if data.weights is None else jnp.asarray(data.weights)
-    return Dataset(jnp.asarray(data.inputs), jnp.asarray(data.targets), weights)
 
 
 def fit(
@@ -98,7 +92,14 @@ def fit(
             bar.update(step // per_epoch, latest, pace)
             return int(state.status) != RUNNING
 
-        driven = drive(advance, state, steps=epochs * per_epoch, per_epoch=per_epoch, compiled=bar.compiled, report=report)
+        driven = drive(
+            advance,
+            state,
+            steps=epochs * per_epoch,
+            per_epoch=per_epoch,
+            compiled=bar.compiled,
+            report=report,
+        )
 
     state, history = driven.state, History(driven.rows)
     if int(state.status) == DIVERGED:
@@ -107,7 +108,7 @@ def fit(
     elif not driven.interrupted:
         state = state._replace(status=jnp.full((), FINISHED, jnp.int32))
     spec = jax.ShapeDtypeStruct(device_train.inputs.shape[1:], device_train.inputs.dtype)
-    run = Run(learner, state, history, chosen, spec, size, driven.seconds, driven.compile_seconds)
+    run = Run(skeleton, numbers, state, history, chosen, spec, size, driven.seconds, driven.compile_seconds)
     if int(state.status) == DIVERGED:
         warnings.warn(
             f"fit: the run {run.sentence} A smaller learning rate or optim.clip_by_global_norm may help.",

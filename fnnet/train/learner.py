@@ -62,7 +62,9 @@ def check_learner(where: str, learner: Any) -> None:
         hint = " Call it first: learner()." if callable(learner) else " Make one with fnnet.Learner(model=…, …)."
         raise StructureError(where, f"learner is {learner!r}, which is not a fnnet.Learner.{hint}")
     if not callable(learner.loss):
-        raise StructureError(where, f"the loss is {learner.loss!r}, which is not a function such as losses.squared_error.")
+        raise StructureError(
+            where, f"the loss is {learner.loss!r}, which is not a function such as losses.squared_error."
+        )
     if not (isinstance(learner.optimizer, tuple) and len(learner.optimizer) == 2):
         raise StructureError(
             where,
@@ -82,7 +84,8 @@ def choose_monitor(where: str, learner: Learner, wanted: str | None, validated: 
     if not validated:
         if wanted not in (None, "train/loss"):
             raise HyperparameterError(
-                where, f"monitor is {wanted!r}, but without validation data there is only 'train/loss'. Pass validation=…."
+                where,
+                f"monitor is {wanted!r}, but without validation data there is only 'train/loss'. Pass validation=….",
             )
         return Monitor("train/loss", maximize=False)
     directions = {"loss": False} | {n: as_metric(f).higher_is_better for n, f in learner.metrics.items()}
@@ -93,7 +96,8 @@ def choose_monitor(where: str, learner: Learner, wanted: str | None, validated: 
         name = wanted.removeprefix("validation/")
     if name not in directions:
         raise HyperparameterError(
-            where, f"monitor is {wanted!r}, but the scores are {', '.join(f'validation/{n}' for n in directions)}."
+            where,
+            f"monitor is {wanted!r}, but the scores are {', '.join(f'validation/{n}' for n in directions)}.",
         )
     maximize = directions[name]
     if maximize is None:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
+from fnnet.data import Dataset
 from fnnet.train.core import Training, training
 from fnnet.train.learner import Monitor
 
@@ -39,3 +41,9 @@ def programs(build: Callable[[Any], Any], batch_size: int, monitor: Monitor) -> 
         evaluate=jax.jit(lambda h, state, data: make(h).evaluate(state, data)),
         predict=jax.jit(lambda h, params, model_state, x: make(h).predict(params, model_state, x)),
     )
+
+
+def on_device(data: Dataset) -> Dataset:
+    """The arrays of a dataset alone, on the default device: names would only make JAX compile again."""
+    weights = None if data.weights is None else jnp.asarray(data.weights)
+    return Dataset(jnp.asarray(data.inputs), jnp.asarray(data.targets), weights)

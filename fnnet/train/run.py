@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,12 +13,11 @@ import numpy as np
 
 from fnnet.data import Dataset
 from fnnet.errors import ShapeError, within
-from fnnet.recipes import split
 from fnnet.train import files
 from fnnet.train.checks import check_data
 from fnnet.train.history import History
 from fnnet.train.learner import Learner, Monitor
-from fnnet.train.programs import Programs, programs
+from fnnet.train.programs import Programs, on_device, programs
 from fnnet.train.state import STATUS_NAMES, STATUS_SENTENCES, TrainState
 from fnnet.types import PyTree
 
@@ -27,7 +27,8 @@ class Run:
     """One training run.
 
     Attributes:
-        learner: what was trained.
+        build: makes the learner from its hyperparameters.
+        hyperparameters: the numbers that ``build`` takes.
         state: the `TrainState` at the end; ``params`` and ``model_state`` are its best so far.
         history: scores by name, one value an epoch.
         monitor: the score that chose the best parameters.
@@ -37,7 +38,8 @@ class Run:
         compile_seconds: time in compiling.
     """
 
-    learner: Learner
+    build: Callable[[Any], Learner]
+    hyperparameters: Any
     state: TrainState
     history: History
     monitor: Monitor
@@ -45,6 +47,11 @@ class Run:
     batch_size: int
     seconds: float = 0.0
     compile_seconds: float = 0.0
+
+    @property
+    def learner(self) -> Learner:
+        """What was trained."""
+        return self.build(self.hyperparameters)
 
     @property
     def params(self) -> PyTree:
@@ -90,8 +97,8 @@ class Run:
                 f"an input has shape {inputs.shape[1:]}, but the model was trained on {self.input_spec.shape}. "
                 f"Pass an array (examples, {', '.join(map(str, self.input_spec.shape))}).",
             )
-        numbers, compiled = self._compiled()
-        return jax.tree.map(np.asarray, compiled.predict(numbers, self.params, self.model_state, inputs))
+        predict = self._programs().predict
+        return jax.tree.map(np.asarray, predict(self.hyperparameters, self.params, self.model_state, inputs))
 
     def evaluate(self, data: Dataset) -> dict[str, float]:
         """Loss and metrics of the best parameters over every example.
@@ -106,10 +113,9 @@ class Run:
             DataError, ShapeError: the data do not fit.
         """
         data = check_data("evaluate", "the data", data)
-        numbers, compiled = self._compiled()
         state = self.state._replace(params=self.params, model_state=self.model_state)
         with within("evaluate"):
-            scores = compiled.evaluate(numbers, state, data)
+            scores = self._programs().evaluate(self.hyperparameters, state, on_device(data))
         return {name: float(value) for name, value in scores.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -120,9 +126,8 @@ class Run:
         """
         files.save(self, path)
 
-    def _compiled(self) -> tuple[list[Any], Programs]:
-        numbers, skeleton = split(self.learner)
-        return numbers, programs(skeleton, self.batch_size, self.monitor)
+    def _programs(self) -> Programs:
+        return programs(self.build, self.batch_size, self.monitor)
 
     def __repr__(self) -> str:
         return f"Run({self.monitor.name} {self.score:.4g} at step {int(self.state.best.step)}; {self.sentence})"

@@ -1,0 +1,294 @@
+"""Learning curves: of a whole sweep as bands over its runs, of a single fit as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from fnnet.errors import DataError, StructureError
+from fnnet.report.runs import Runs, circumstances, curves_of, finding, runs_of_history
+from fnnet.report.scales import log_ticks
+from fnnet.report.style import (
+    BAND,
+    BLUE,
+    ORANGE,
+    STAR,
+    VERMILLION,
+    house_style,
+    new_figure,
+    number,
+    plural,
+    save_figure,
+    sentence,
+    words,
+)
+
+_PANEL = 2.5  # inches: the height of a row of learning curves
+_FEWEST_FOR_BANDS = 5  # quartiles of four runs are the runs themselves, so these are drawn as they are
+_SIDES = {"train": ORANGE, "validation": BLUE}
+
+
+def plot_curves(
+    history: Mapping[str, Any],
+    *,
+    monitor: str,
+    maximize: bool,
+    path: str | PathLike[str] | None = None,
+    table: Any = None,
+    best: int | None = None,
+) -> Any:
+    """Learning curves of a sweep: the median run, bands over the runs, and the best run.
+
+    One panel shows the losses, one the monitored score. The dark band holds half of the runs, the light one
+    the middle 80 %; both cover the runs that are still going at an epoch. Diverged runs are counted in the
+    subtitle and left out of the bands.
+
+    Args:
+        history: name to array (runs, epochs), NaN where a run did not reach, such as ``sweep.history``.
+        monitor: the name of the score that selects, such as "validation/accuracy".
+        maximize: whether a larger score is better.
+        path: where to write the figure (.png, .svg or .pdf); None writes nothing.
+        table: the sweep's table, rows in the order of the runs; tells which runs diverged.
+        best: the row of the best run; None takes the row with the best score.
+
+    Returns:
+        The matplotlib Figure.
+
+    Raises:
+        DataError: the history has no such monitor, or not as many runs as the table.
+        StructureError: an array of the history is not of shape (runs, epochs).
+        MissingPackageError: matplotlib is not installed.
+    """
+    where = "plot_curves"
+    runs = runs_of_history(where, history, monitor, maximize, table, best)
+    with house_style(where):
+        epochs = curves_of(where, history, monitor).shape[1]
+        title = finding(runs)
+        if runs.best is not None:
+            title += f" at epoch {best_epoch(history, runs) + 1} of {epochs}"
+        panels = curve_panels(history, monitor)
+        figure = new_figure(title, circumstances(runs, table), curve_handles(runs, panels), height=_PANEL)
+        for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            draw_curves(where, axes, history, names, runs)
+        if path is not None:
+            save_figure(where, figure, path)
+    return figure
+
+
+def best_epoch(history: Mapping[str, Any], runs: Runs) -> int:
+    """The epoch, from 0, at which the best run had the score that it counts with."""
+    curve = np.asarray(history[runs.monitor], dtype=float)[runs.best]
+    distance = np.abs(np.where(np.isfinite(curve), curve, np.inf) - runs.scores[runs.best])
+    return int(np.argmin(np.where(np.isfinite(distance), distance, np.inf)))
+
+
+def curve_panels(history: Mapping[str, Any], monitor: str) -> list[list[str]]:
+    """The names that each panel shows: the losses, and the monitored score or else another one."""
+    losses = [name for name in ("train/loss", "validation/loss") if name in history]
+    others = [name for name in history if name.startswith("validation/") and name not in losses]
+    scores = [monitor] if monitor not in losses else others[:1]
+    return [panel for panel in (losses, scores) if panel]
+
+
+def curve_handles(runs: Runs, panels: list[list[str]]) -> list[Any]:
+    """The legend's entries for what `draw_curves` draws."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    count = int((~runs.diverged).sum())
+    handles: list[Any] = []
+    bands = count >= _FEWEST_FOR_BANDS
+    sides = sorted({_side(name) for names in panels for name in names})
+    if count == 1:
+        sides = ["train"] if "train" in sides else []  # its validation curve is the best run's
+    for side in sides if count else []:
+        handles.append(Line2D([], [], color=_SIDES[side], label=f"{side} median" if bands else side))
+    if bands:
+        inner = 1 - (1 - BAND) ** 2
+        handles.append(Patch(facecolor=BLUE, alpha=inner, linewidth=0, label="half of the runs"))
+        handles.append(Patch(facecolor=BLUE, alpha=BAND, linewidth=0, label="80 % of the runs"))
+    if runs.best is not None:
+        handles.append(Line2D([], [], color=VERMILLION, label="best run", **STAR))
+    return handles
+
+
+def _side(name: str) -> str:
+    return "train" if name.startswith("train/") else "validation"
+
+
+def draw_curves(where: str, axes: Any, history: Mapping[str, Any], names: list[str], runs: Runs) -> None:
+    """Draws one panel: the median of every name, bands for the last one (validation), the best run."""
+    drawn, core = [], []
+    epochs = np.arange(1, curves_of(where, history, names[0]).shape[1] + 1)
+    for name in names:
+        curves = curves_of(where, history, name)
+        curves = np.where(np.isfinite(curves), curves, np.nan)
+        main = name == names[-1]
+        shown = _draw_runs(axes, epochs, curves[~runs.diverged], _SIDES[_side(name)], bands=main)
+        if runs.best is not None and main:
+            shown = np.concatenate([shown, curves[runs.best : runs.best + 1]])
+            axes.plot(epochs, curves[runs.best], color=VERMILLION, zorder=4)
+        if runs.best is not None and name == runs.monitor:
+            at = best_epoch(history, runs)
+            axes.plot(epochs[at], curves[runs.best, at], color=VERMILLION, zorder=5, clip_on=False, **STAR)
+        drawn.append(shown)
+        core.append(_core(shown, banded=main and (~runs.diverged).sum() >= _FEWEST_FOR_BANDS))
+    label = words(names[0]) if len(names) == 1 else names[0].split("/")[-1]
+    _finish(axes, label, epochs, np.concatenate(drawn), np.concatenate(core))
+
+
+def _draw_runs(axes: Any, epochs: np.ndarray, curves: np.ndarray, color: str, *, bands: bool) -> np.ndarray:
+    """Draws the median and bands, or the runs as they are if they are few; gives the curves that it drew."""
+    if len(curves) < _FEWEST_FOR_BANDS:
+        marker = "o" if len(epochs) == 1 else ""
+        width = 1.6 if len(curves) == 1 else 1.0
+        for curve in curves:
+            axes.plot(epochs, curve, color=color, linewidth=width, marker=marker, markersize=4)
+        return curves
+    reached = np.isfinite(curves).any(axis=0)
+    quantiles = np.full((5, curves.shape[1]), np.nan)
+    quantiles[:, reached] = np.nanquantile(curves[:, reached], [0.1, 0.25, 0.5, 0.75, 0.9], axis=0)
+    axes.plot(epochs, quantiles[2], color=color, zorder=3, marker="o" if len(epochs) == 1 else "")
+    if not bands:
+        return quantiles[2:3]
+    for low, high in ((0, 4), (1, 3)):
+        axes.fill_between(epochs, quantiles[low], quantiles[high], color=color, alpha=BAND, linewidth=0)
+    return quantiles
+
+
+def _core(drawn: np.ndarray, *, banded: bool) -> np.ndarray:
+    """What has to be in view on a plain axis: everything at the end, less of the steep part before.
+
+    The first fifth and the light band would otherwise take all the room from the differences that matter.
+    """
+    core = drawn.copy()
+    core[:, : drawn.shape[1] // 5] = np.nan
+    if banded:
+        core[[0, 4], :-1] = np.nan
+    return core
+
+
+def _finish(axes: Any, label: str, epochs: np.ndarray, drawn: np.ndarray, core: np.ndarray) -> None:
+    """Sets scales, limits, labels and ticks; losses that span a decade get a logarithmic axis.
+
+    Args:
+        axes: the panel.
+        label: what the panel shows, in words.
+        epochs: (epochs,).
+        drawn: (any, epochs), the curves in the panel; all of them are in view on a logarithmic axis.
+        core: (any, epochs), what is in view on a plain axis.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    room = 0.5 if len(epochs) == 1 else 0.0
+    axes.set_title(sentence(label), loc="left")
+    axes.set_xlabel("epoch")
+    axes.set_xlim(epochs[0] - room, epochs[-1] + max(0.1, 0.01 * len(epochs), room))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    values = drawn[np.isfinite(drawn)]
+    if not len(values):
+        axes.set_yticks([])
+        return
+    low, high = float(values.min()), float(values.max())
+    if label.endswith("loss") and low > 0 and high > 10 * low:
+        axes.set_yscale("log")
+        room = (high / low) ** 0.05
+        axes.set_ylim(low / room, high * room)
+        log_ticks(axes.yaxis, low / room, high * room)
+        return
+    values = core[np.isfinite(core)] if np.isfinite(core).any() else values
+    low, high = float(values.min()), float(values.max())
+    room = 0.05 * (high - low) or 0.04 * abs(high) or 0.1
+    axes.set_ylim(low - room, high + room)
+
+
+def plot_history(
+    history: Mapping[str, Any], path: str | PathLike[str] | None = None, *, title: str | None = None
+) -> Any:
+    """Learning curves of one fit: a panel for each quantity, training and validation in each.
+
+    Args:
+        history: name to array (epochs,), such as ``run.history``.
+        path: where to write the figure (.png, .svg or .pdf); None writes nothing.
+        title: the title; None states where the validation loss (else the training loss) was lowest.
+
+    Returns:
+        The matplotlib Figure.
+
+    Raises:
+        DataError: the history has no curve under ``train/`` or ``validation/``.
+        StructureError: an array is not of shape (epochs,).
+        MissingPackageError: matplotlib is not installed.
+    """
+    where = "plot_history"
+    curves = {name: np.asarray(history[name], dtype=float) for name in history if name.split("/")[0] in _SIDES}
+    if not curves:
+        raise DataError(where, "the history has no curve whose name starts with 'train/' or 'validation/'.")
+    for name, curve in curves.items():
+        if curve.ndim != 1 or curve.size == 0:
+            raise StructureError(
+                where,
+                f"the history's {name!r} has shape {curve.shape}, but (epochs,) is needed. "
+                f"For the history of a sweep use report.plot_curves.",
+            )
+    quantities = list(dict.fromkeys(name.split("/", 1)[1] for name in curves))
+    with house_style(where):
+        columns = min(len(quantities), 3)
+        rows = -(-len(quantities) // columns)
+        stated, at = _lowest(curves)
+        figure = new_figure(
+            title or stated, "", _history_handles(curves), height=_PANEL * rows, width=max(5.5, 3.0 * columns)
+        )
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, quantity in zip(grid, quantities, strict=False):
+            _draw_quantity(axes, quantity, curves, at)
+        for axes in grid[len(quantities) :]:
+            axes.set_visible(False)
+        if path is not None:
+            save_figure(where, figure, path)
+    return figure
+
+
+def _lowest(curves: Mapping[str, np.ndarray]) -> tuple[str, int | None]:
+    """The title of a single fit, and the epoch, from 0, that it speaks of."""
+    name = "validation/loss" if "validation/loss" in curves else next(iter(curves))
+    curve = curves[name]
+    if not np.isfinite(curve).any():
+        return f"{sentence(words(name))} is nowhere finite", None
+    if not name.endswith("/loss"):
+        last = int(np.flatnonzero(np.isfinite(curve))[-1])
+        return f"{sentence(words(name))} {number(curve[last])} after {plural(last + 1, 'epoch')}", last
+    at = int(np.nanargmin(np.where(np.isfinite(curve), curve, np.nan)))
+    text = f"Lowest {words(name)} {number(curve[at])} at epoch {at + 1} of {len(curve)}"
+    scores = [f"{words(other.split('/')[1])} {number(curves[other][at])}" for other in curves if _is_score(other)]
+    return (f"{text} ({', '.join(scores[:2])})" if scores else text), at
+
+
+def _is_score(name: str) -> bool:
+    return name.startswith("validation/") and name != "validation/loss"
+
+
+def _history_handles(curves: Mapping[str, np.ndarray]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    sides = [side for side in _SIDES if any(_side(name) == side for name in curves)]
+    return [Line2D([], [], color=_SIDES[side], label=side) for side in sides]
+
+
+def _draw_quantity(axes: Any, quantity: str, curves: Mapping[str, np.ndarray], at: int | None) -> None:
+    drawn = []
+    epochs = np.arange(1, len(next(iter(curves.values()))) + 1)
+    for side, color in _SIDES.items():
+        curve = curves.get(f"{side}/{quantity}")
+        if curve is None:
+            continue
+        curve = np.where(np.isfinite(curve), curve, np.nan)
+        axes.plot(epochs, curve, color=color, zorder=3, marker="o" if len(epochs) == 1 else "", markersize=4)
+        if side == "validation" and at is not None:
+            axes.plot(epochs[at], curve[at], "o", color=color, markersize=5, zorder=5)
+        drawn.append(curve)
+    _finish(axes, words(quantity), epochs, np.stack(drawn), np.stack(drawn))

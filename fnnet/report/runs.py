@@ -1,0 +1,136 @@
+"""What a figure needs to know of a sweep: scores, the best run, the runs that diverged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fnnet.errors import DataError, StructureError
+from fnnet.report.style import number, plural, words
+
+
+class Runs(NamedTuple):
+    """The runs of a sweep, in the rows' order.
+
+    ``scores`` (runs,) is NaN where a run has none; ``diverged`` (runs,) is a mask; ``best`` is a row, or None
+    if no run has a score.
+    """
+
+    scores: np.ndarray
+    diverged: np.ndarray
+    best: int | None
+    monitor: str
+    maximize: bool
+
+
+def runs_of_table(where: str, table: Any, monitor: str, maximize: bool, best: int | None = None) -> Runs:
+    """Reads a sweep's table.
+
+    Raises:
+        DataError: the table has no rows or no column with the monitor's name.
+    """
+    if len(table) == 0:
+        raise DataError(where, "the table has no rows, so there is nothing to draw.")
+    if monitor not in table:
+        raise DataError(
+            where,
+            f"monitor is {monitor!r}, but the table has no such column. "
+            f"It has {', '.join(str(name) for name in table.columns)}.",
+        )
+    scores = np.asarray(table[monitor], dtype=float)
+    diverged = ~np.isfinite(scores)
+    if "status" in table:
+        diverged = np.asarray(table["status"] == "diverged", dtype=bool)
+    return _runs(scores, diverged, monitor, maximize, best)
+
+
+def runs_of_history(
+    where: str,
+    history: Mapping[str, Any],
+    monitor: str,
+    maximize: bool,
+    table: Any = None,
+    best: int | None = None,
+) -> Runs:
+    """Reads a sweep's histories, arrays of shape (runs, epochs), and its table if there is one.
+
+    Without a table a run counts as diverged if its last recorded epoch has no finite score.
+
+    Raises:
+        DataError: the history has no such monitor, or it and the table do not have as many runs.
+        StructureError: an array is not of shape (runs, epochs).
+    """
+    curves = curves_of(where, history, monitor)
+    if table is not None:
+        if len(table) != len(curves):
+            raise DataError(
+                where,
+                f"the table has {plural(len(table), 'row')} and the history {plural(len(curves), 'run')}, "
+                f"but they have to describe the same runs in the same order.",
+            )
+        if monitor in table:
+            return runs_of_table(where, table, monitor, maximize, best)
+    finite = np.isfinite(curves)
+    filled = np.where(finite, curves, -np.inf if maximize else np.inf)
+    scores = filled.max(axis=1) if maximize else filled.min(axis=1)
+    scores = np.where(finite.any(axis=1), scores, np.nan)
+    diverged = ~finite.any(axis=1) | np.isinf(curves).any(axis=1)
+    if table is not None and "status" in table:
+        diverged = np.asarray(table["status"] == "diverged", dtype=bool)
+    return _runs(scores, diverged, monitor, maximize, best)
+
+
+def _runs(scores: np.ndarray, diverged: np.ndarray, monitor: str, maximize: bool, best: int | None) -> Runs:
+    # A run that diverged later may still hold the best parameters, those from before.
+    finite = np.isfinite(scores)
+    if best is None and finite.any():
+        best = int(np.argmax(np.where(finite, scores if maximize else -scores, -np.inf)))
+    return Runs(np.where(finite, scores, np.nan), diverged, best, monitor, maximize)
+
+
+def curves_of(where: str, history: Mapping[str, Any], name: str) -> np.ndarray:
+    """The curves of one name as floats of shape (runs, epochs)."""
+    if name not in history:
+        raise DataError(where, f"the history has no {name!r}. It has {', '.join(str(known) for known in history)}.")
+    curves = np.asarray(history[name], dtype=float)
+    if curves.ndim != 2 or curves.size == 0:
+        raise StructureError(
+            where,
+            f"the history's {name!r} has shape {curves.shape}, but (runs, epochs) is needed. "
+            f"For the history of one fit use report.plot_history.",
+        )
+    return curves
+
+
+def finding(runs: Runs, table: Any = None, hyperparameters: Sequence[str] = ()) -> str:
+    """The title: the best score, and where it was reached."""
+    if runs.best is None:
+        count = len(runs.scores)
+        return f"All {plural(count, 'run')} diverged" if runs.diverged.all() else f"No run has a {words(runs.monitor)}"
+    title = f"Best {words(runs.monitor)} {number(runs.scores[runs.best])}"
+    if table is not None and len(hyperparameters):
+        row = table.iloc[runs.best]
+        # Spaces that do not break keep a name and its value on one line.
+        values = [f"{name}\u00a0{number(row[name], digits=2)}".replace(" ", "\u00a0") for name in hyperparameters]
+        title += f" at {', '.join(values)}"
+    return title
+
+
+def circumstances(runs: Runs, table: Any = None, epochs: int | None = None) -> str:
+    """The subtitle: how many runs there were, and what became of those that are not shown."""
+    count, diverged = len(runs.scores), int(runs.diverged.sum())
+    text = plural(count, "run")
+    if table is not None and {"trial", "seed"} <= set(table.columns):
+        trials, seeds = table["trial"].nunique(), table["seed"].nunique()
+        if seeds > 1 and trials * seeds == count:
+            text = f"{plural(trials, 'trial')} × {plural(seeds, 'seed')}"
+    if epochs is not None:
+        text += f", {plural(epochs, 'epoch')}"
+    if diverged:
+        text += f"; {diverged} of {plural(count, 'run')} diverged"
+    lost = int((~np.isfinite(runs.scores) & ~runs.diverged).sum())
+    if lost:
+        text += f"; {lost} without a {words(runs.monitor)}"
+    return text

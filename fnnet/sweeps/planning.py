@@ -1,0 +1,250 @@
+"""From a space to trials, and from trials to groups that share one compiled program."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fnnet.data import Dataset
+from fnnet.errors import FnnetError, HyperparameterError, StructureError
+from fnnet.sweeps.space import Dimension, as_dimension
+from fnnet.train.checks import check_fit
+from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
+from fnnet.types import Array
+
+SAMPLERS = ("random", "sobol", "latin")
+
+
+class Trial(NamedTuple):
+    """The hyperparameters of one trial: numbers that are traced, and values that are structure."""
+
+    traced: dict[str, Any]
+    static: dict[str, Any]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All hyperparameters by name."""
+        return self.traced | self.static
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """Makes the learner of one group from traced hyperparameters; equal for equal function and structure."""
+
+    function: Callable[..., Learner]
+    static: tuple[tuple[str, Any], ...]
+
+    def __call__(self, hyperparameters: Any) -> Learner:
+        """The learner with these hyperparameters and the group's structure."""
+        learner = self.function(**hyperparameters, **dict(self.static))
+        check_learner("sweep", learner)
+        return learner
+
+
+class Group(NamedTuple):
+    """Trials that differ in traced numbers only: they are lanes of one program."""
+
+    build: Build
+    trials: list[int]
+    hyperparameters: dict[str, np.ndarray]
+
+
+def draw_trials(space: Any, trials: int | None, key: Array, sampler: str) -> list[Trial]:
+    """The trials of a space.
+
+    Enumerated dimensions (grid, static) are crossed, and trial i takes combination i modulo their number, in an
+    order drawn from the key if there are not as many trials as combinations; so every group gets its share.
+    The others are drawn jointly from a unit cube by the sampler.
+
+    Args:
+        space: a mapping from names to dimensions or constants, or explicit rows: dicts or a DataFrame.
+        trials: how many; None for one of each combination.
+        key: random key.
+        sampler: "random", "sobol" or "latin".
+    """
+    if not isinstance(space, Mapping):
+        return _explicit(space, trials)
+    dimensions = {name: as_dimension(name, value) for name, value in space.items()}
+    if sampler not in SAMPLERS:
+        raise HyperparameterError("sweep", f"sampler is {sampler!r}, but it has to be one of {', '.join(SAMPLERS)}.")
+    crossed = {name: d.values for name, d in dimensions.items() if d.enumerated and d.values is not None}
+    drawn = {name: d for name, d in dimensions.items() if not d.enumerated}
+    combinations = list(itertools.product(*crossed.values()))
+    if trials is None:
+        if drawn:
+            raise HyperparameterError(
+                "sweep", f"{next(iter(drawn))!r} is drawn, so the number of trials has to be said: trials=64."
+            )
+        trials = len(combinations)
+    if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
+        raise HyperparameterError("sweep", f"trials is {trials!r}, but it has to be a positive integer.")
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    order = np.arange(len(combinations)) if trials == len(combinations) else rng.permutation(len(combinations))
+    cube = _unit_cube(sampler, trials, len(drawn), rng)
+    columns = {name: list(d.at(cube[:, axis])) for axis, (name, d) in enumerate(drawn.items())}
+    rows = []
+    for i in range(trials):
+        values = dict(zip(crossed, combinations[order[i % len(order)]], strict=True))
+        values |= {name: column[i] for name, column in columns.items()}
+        rows.append(_trial({name: values[name] for name in dimensions}, dimensions))
+    return rows
+
+
+def _unit_cube(sampler: str, trials: int, axes: int, rng: np.random.Generator) -> np.ndarray:
+    if sampler == "random" or axes == 0:
+        return rng.random((trials, axes))
+    from scipy.stats import qmc
+
+    if sampler == "latin":
+        return qmc.LatinHypercube(axes, rng=rng).random(trials)
+    # Sobol points are balanced in powers of two; the first `trials` of the next power are taken.
+    return qmc.Sobol(axes, rng=rng).random_base2(max(1, math.ceil(math.log2(trials))))[:trials]
+
+
+def _explicit(space: Any, trials: int | None) -> list[Trial]:
+    rows = space.to_dict("records") if hasattr(space, "to_dict") else space
+    if not isinstance(rows, Sequence) or not rows or not all(isinstance(row, Mapping) for row in rows):
+        raise StructureError(
+            "sweep",
+            f"the space is a {type(space).__name__}; pass a dict of hp dimensions, a list of dicts or a DataFrame.",
+        )
+    if trials not in (None, len(rows)):
+        raise HyperparameterError(
+            "sweep", f"trials is {trials}, but the space lists {len(rows)} trials. Leave trials out."
+        )
+    result = []
+    for row in rows:
+        if row.keys() != rows[0].keys():
+            names = ", ".join(sorted(map(str, row.keys() ^ rows[0].keys())))
+            raise HyperparameterError(
+                "sweep", f"the rows of the space differ in {names}. Give every row the same names."
+            )
+        dimensions = {name: _cell(value) for name, value in row.items()}
+        result.append(_trial({name: d.values[0] for name, d in dimensions.items() if d.values}, dimensions))
+    return result
+
+
+def _cell(value: Any) -> Dimension:
+    from fnnet.sweeps.space import choice
+
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, Dimension) else choice(value)
+
+
+def _trial(values: dict[str, Any], dimensions: dict[str, Dimension]) -> Trial:
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+    return Trial(
+        {name: value for name, value in plain.items() if dimensions[name].traced},
+        {name: value for name, value in plain.items() if not dimensions[name].traced},
+    )
+
+
+def group_trials(learner: Callable[..., Learner], trials: list[Trial]) -> list[Group]:
+    """Trials by structure, in the order in which each structure first appears."""
+    _check_names(learner, trials[0].values)
+    members: dict[Any, list[int]] = {}
+    for number, trial in enumerate(trials):
+        # 1, 1.0 and True are equal to Python but not to a program, hence the types.
+        kind = tuple((name, type(value), value) for name, value in trial.static.items())
+        members.setdefault(kind, []).append(number)
+    groups = []
+    for numbers in members.values():
+        first = trials[numbers[0]]
+        columns = {name: np.asarray([trials[n].traced[name] for n in numbers]) for name in first.traced}
+        arrays = {name: column.astype(jax.dtypes.canonicalize_dtype(column.dtype)) for name, column in columns.items()}
+        groups.append(Group(Build(learner, tuple(first.static.items())), numbers, arrays))
+    return groups
+
+
+def _check_names(learner: Callable[..., Learner], values: dict[str, Any]) -> None:
+    if not callable(learner):
+        raise StructureError(
+            "sweep",
+            f"learner is {learner!r}, but a sweep needs the function that makes one from hyperparameters. "
+            f"Pass learner, not learner().",
+        )
+    parameters = inspect.signature(learner).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in values:
+        if name not in parameters and not takes_any:
+            close = difflib.get_close_matches(name, parameters, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise HyperparameterError(
+                "sweep",
+                f"the learner has no hyperparameter {name!r}; it has {', '.join(map(repr, parameters))}.{hint}",
+            )
+    missing = [
+        n
+        for n, p in parameters.items()
+        if p.default is p.empty and n not in values and p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    if missing:
+        raise HyperparameterError(
+            "sweep", f"the learner needs {missing[0]!r}, which is neither in the space nor has a default."
+        )
+
+
+def choose_group_monitor(group: Group, wanted: str | None, validated: bool) -> Monitor:
+    """The monitor of the learners of a group; see `choose_monitor`."""
+    said: list[Monitor] = []
+
+    def ask(hyperparameters: dict[str, Any]) -> None:
+        said.append(choose_monitor("sweep", group.build(hyperparameters), wanted, validated))
+
+    jax.eval_shape(ask, {name: column[0] for name, column in group.hyperparameters.items()})
+    return said[0]
+
+
+def check_group(group: Group, space: Any, train: Dataset, validation: Dataset | None, batch_size: int) -> None:
+    """Raises what tracing would find, in terms of hyperparameters, before anything is compiled.
+
+    Numbers are tracers here, so that a value such as NaN is left to its own lane.
+    """
+    first = {name: column[0] for name, column in group.hyperparameters.items()}
+
+    def check(traced: Sequence[str]) -> None:
+        known = {name: value.item() for name, value in first.items() if name not in traced}
+
+        def body(unknown: dict[str, Any]) -> None:
+            check_fit("sweep", group.build({**unknown, **known}), train, validation, batch_size)
+
+        jax.eval_shape(body, {name: first[name] for name in traced})
+
+    try:
+        check(list(first))
+    except (FnnetError, TypeError, ValueError, jax.errors.JAXTypeError) as error:
+        for name in first:
+            try:
+                check([name])
+            except (FnnetError, TypeError, ValueError, jax.errors.JAXTypeError) as alone:
+                if not _works(check):
+                    break
+                raise _untraceable(name, space, alone) from error
+        raise
+
+
+def _works(check: Callable[[Sequence[str]], None]) -> bool:
+    """Whether the group is sound once nothing is traced, so that tracing is the cause."""
+    try:
+        check([])
+    except (FnnetError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _untraceable(name: str, space: Any, error: Exception) -> HyperparameterError:
+    dimension = space.get(name) if isinstance(space, Mapping) else None
+    values = dimension.examples() if isinstance(dimension, Dimension) else "…"
+    branches = isinstance(error, jax.errors.TracerBoolConversionError)
+    what = "decides a Python branch" if branches else "fixes a shape"
+    return HyperparameterError(
+        "sweep", f"hyperparameter {name!r} {what}, so it cannot be traced. Declare it hp.static({values})."
+    )
