@@ -160,3 +160,18 @@ def require(where: str, package: str, extra: str) -> Any:
         raise MissingPackageError(
             where, f"needs the package {package}. Install it with: pip install 'fnnet[{extra}]'"
         ) from error
+
+
+__all__ = [
+    "DataError",
+    "DivergenceWarning",
+    "FileError",
+    "FnnetError",
+    "FnnetWarning",
+    "HyperparameterError",
+    "MissingPackageError",
+    "ShapeError",
+    "StructureError",
+    "check_number",
+    "check_size",
+]

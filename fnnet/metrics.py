@@ -8,6 +8,7 @@ function that gives one value an example, serves as a metric too: it is averaged
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class Metric(NamedTuple):
         predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
         if weights is None:
             weights = jnp.ones(predictions.shape[:1], wide(predictions.dtype))
+        weights = jnp.asarray(weights)
         return self.compute(self.sums(predictions, targets, weights))
 
 
@@ -48,19 +50,22 @@ def averaged(function: Callable[..., Array], higher_is_better: bool | None = Non
     name = getattr(function, "__name__", "metric")
 
     def sums(predictions: Array, targets: Array, weights: Array) -> PyTree:
-        values = function(predictions, targets)
-        if jnp.shape(values) != weights.shape:
+        values = jnp.asarray(function(predictions, targets))
+        if values.shape != weights.shape:
             raise ShapeError(
                 name,
-                f"a metric gives one value an example, shape {weights.shape}, but this one gave {jnp.shape(values)}. "
+                f"a metric gives one value an example, shape {weights.shape}, but this one gave {values.shape}. "
                 f"Leave the mean over examples to fnnet, or return a metrics.Metric.",
             )
+        # Booleans and whole numbers too: in their own dtype a weight of 0.5 would be none or all.
+        dtype = wide(values.dtype) if jnp.issubdtype(values.dtype, jnp.floating) else jnp.zeros(()).dtype
+        values, weights = values.astype(dtype), weights.astype(dtype)
         return {
-            "sum": jnp.sum(jnp.where(weights == 0, 0, values * weights.astype(values.dtype))),
+            "sum": jnp.sum(jnp.where(weights == 0, 0, values * weights)),
             "weight": weights.sum(),
         }
 
-    return Metric(sums, lambda s: ratio(s["sum"], s["weight"].astype(s["sum"].dtype)), higher_is_better)
+    return Metric(sums, lambda s: ratio(s["sum"], s["weight"]), higher_is_better)
 
 
 def as_metric(function: Callable[..., Any]) -> Metric:
@@ -89,6 +94,7 @@ def _metric(
         def metric(predictions: Any, targets: Any, *, weights: Any = None) -> Array:
             return behind(predictions, targets, weights=weights)
 
+        del metric.__wrapped__  # the call has weights, which the function that describes examples has not
         metric.metric = behind  # type: ignore[attr-defined]
         return metric
 
@@ -144,8 +150,9 @@ def accuracy(predictions: Array, targets: Array) -> Array:
             f"predictions have shape {predictions.shape} and targets {targets.shape}; targets are class ids of "
             f"shape {predictions.shape[:-1]}. For logits of yes-or-no labels use metrics.binary_accuracy.",
         )
-    right = (jnp.argmax(predictions, axis=-1) == targets).astype(wide(predictions.dtype))
-    return right.reshape(right.shape[0], -1).mean(axis=1)
+    chosen = jnp.argmax(predictions, axis=-1)
+    right = (chosen == targets.astype(chosen.dtype)).astype(wide(predictions.dtype))
+    return right.mean(axis=tuple(range(1, right.ndim)))
 
 
 @_metric(lambda f: averaged(f, higher_is_better=True))
@@ -169,7 +176,7 @@ def binary_accuracy(predictions: Array, targets: Array) -> Array:
     """
     losses.require_equal_shapes("binary_accuracy", predictions, targets)
     right = ((predictions > 0) == (targets > 0.5)).astype(wide(predictions.dtype))
-    return right.reshape(right.shape[0], -1).mean(axis=1)
+    return right.mean(axis=tuple(range(1, right.ndim)))
 
 
 @_metric(lambda f: averaged(f, higher_is_better=False))
@@ -227,11 +234,12 @@ def _explained(function: Callable[..., Any]) -> Metric:
     def sums(predictions: Array, targets: Array, weights: Array) -> PyTree:
         losses.require_equal_shapes("r2", predictions, targets)
         dtype = wide(predictions.dtype)
-        y = targets.astype(dtype).reshape(targets.shape[0], -1)
+        y = targets.astype(dtype).reshape(targets.shape[0], math.prod(targets.shape[1:]))
         f = predictions.astype(dtype).reshape(y.shape)
         w = weights.astype(dtype)[:, None]
         moments = {"first": y, "second": jnp.square(y), "error": function(f, y)}
-        return {"weight": w.sum(), **{name: jnp.sum(w * value, axis=0) for name, value in moments.items()}}
+        sums = {name: jnp.sum(jnp.where(w == 0, 0, w * value), axis=0) for name, value in moments.items()}
+        return {"weight": w.sum(), **sums}
 
     def compute(sums: PyTree) -> Array:
         spread = sums["second"] - jnp.square(sums["first"]) / sums["weight"]

@@ -60,9 +60,9 @@ class Group(NamedTuple):
 def draw_trials(space: Any, trials: int | None, key: Array, sampler: str) -> list[Trial]:
     """The trials of a space.
 
-    Enumerated dimensions (grid, static) are crossed, and trial i takes combination i modulo their number, in an
-    order drawn from the key if there are not as many trials as combinations; so every group gets its share.
-    The others are drawn jointly from a unit cube by the sampler.
+    Enumerated dimensions (grid, static) are crossed and dealt out in turn, so that each combination gets its
+    share of the trials; in order if each is tried once, else shuffled. The other dimensions are drawn jointly
+    from a unit cube by the sampler.
 
     Args:
         space: a mapping from names to dimensions or constants, or explicit rows: dicts or a DataFrame.
@@ -87,12 +87,16 @@ def draw_trials(space: Any, trials: int | None, key: Array, sampler: str) -> lis
     if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
         raise HyperparameterError("sweep", f"trials is {trials!r}, but it has to be a positive integer.")
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    order = np.arange(len(combinations)) if trials == len(combinations) else rng.permutation(len(combinations))
+    turns = np.arange(trials)
+    if drawn or trials != len(combinations):
+        # Shuffled twice: which combinations get one trial more, and which trials they are, since neighbours in a
+        # Sobol sequence lie in opposite halves of the cube and taking turns would tie these to the combinations.
+        turns = rng.permutation(rng.permutation(len(combinations))[turns % len(combinations)])
     cube = _unit_cube(sampler, trials, len(drawn), rng)
     columns = {name: list(d.at(cube[:, axis])) for axis, (name, d) in enumerate(drawn.items())}
     rows = []
     for i in range(trials):
-        values = dict(zip(crossed, combinations[order[i % len(order)]], strict=True))
+        values = dict(zip(crossed, combinations[turns[i]], strict=True))
         values |= {name: column[i] for name, column in columns.items()}
         rows.append(_trial({name: values[name] for name in dimensions}, dimensions))
     return rows
