@@ -1,4 +1,4 @@
-"""Learning curves: of a whole sweep as bands over its runs, of a single fit as lines."""
+"""Learning curves of a whole sweep, as bands over its runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from fnnet.errors import DataError, StructureError
 from fnnet.report.runs import Runs, circumstances, curves_of, finding, runs_of_history
 from fnnet.report.scales import log_ticks
 from fnnet.report.style import (
@@ -19,16 +18,14 @@ from fnnet.report.style import (
     VERMILLION,
     house_style,
     new_figure,
-    number,
-    plural,
     save_figure,
     sentence,
     words,
 )
 
-_PANEL = 2.5  # inches: the height of a row of learning curves
+PANEL = 2.5  # inches: the height of a row of learning curves
 _FEWEST_FOR_BANDS = 5  # quartiles of four runs are the runs themselves, so these are drawn as they are
-_SIDES = {"train": ORANGE, "validation": BLUE}
+SIDES = {"train": ORANGE, "validation": BLUE}
 
 
 def plot_curves(
@@ -70,7 +67,7 @@ def plot_curves(
         if runs.best is not None:
             title += f" at epoch {best_epoch(history, runs) + 1} of {epochs}"
         panels = curve_panels(history, monitor)
-        figure = new_figure(title, circumstances(runs, table), curve_handles(runs, panels), height=_PANEL)
+        figure = new_figure(title, circumstances(runs, table), curve_handles(runs, panels), height=PANEL)
         for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             draw_curves(where, axes, history, names, runs)
         if path is not None:
@@ -101,11 +98,11 @@ def curve_handles(runs: Runs, panels: list[list[str]]) -> list[Any]:
     count = int((~runs.diverged).sum())
     handles: list[Any] = []
     bands = count >= _FEWEST_FOR_BANDS
-    sides = sorted({_side(name) for names in panels for name in names})
+    sides = sorted({side_of(name) for names in panels for name in names})
     if count == 1:
         sides = ["train"] if "train" in sides else []  # its validation curve is the best run's
     for side in sides if count else []:
-        handles.append(Line2D([], [], color=_SIDES[side], label=f"{side} median" if bands else side))
+        handles.append(Line2D([], [], color=SIDES[side], label=f"{side} median" if bands else side))
     if bands:
         inner = 1 - (1 - BAND) ** 2
         handles.append(Patch(facecolor=BLUE, alpha=inner, linewidth=0, label="half of the runs"))
@@ -115,7 +112,8 @@ def curve_handles(runs: Runs, panels: list[list[str]]) -> list[Any]:
     return handles
 
 
-def _side(name: str) -> str:
+def side_of(name: str) -> str:
+    """Whether a curve is of training or of validation."""
     return "train" if name.startswith("train/") else "validation"
 
 
@@ -127,7 +125,7 @@ def draw_curves(where: str, axes: Any, history: Mapping[str, Any], names: list[s
         curves = curves_of(where, history, name)
         curves = np.where(np.isfinite(curves), curves, np.nan)
         main = name == names[-1]
-        shown = _draw_runs(axes, epochs, curves[~runs.diverged], _SIDES[_side(name)], bands=main)
+        shown = _draw_runs(axes, epochs, curves[~runs.diverged], SIDES[side_of(name)], bands=main)
         if runs.best is not None and main:
             shown = np.concatenate([shown, curves[runs.best : runs.best + 1]])
             axes.plot(epochs, curves[runs.best], color=VERMILLION, zorder=4)
@@ -137,7 +135,7 @@ def draw_curves(where: str, axes: Any, history: Mapping[str, Any], names: list[s
         drawn.append(shown)
         core.append(_core(shown, banded=main and (~runs.diverged).sum() >= _FEWEST_FOR_BANDS))
     label = words(names[0]) if len(names) == 1 else names[0].split("/")[-1]
-    _finish(axes, label, epochs, np.concatenate(drawn), np.concatenate(core))
+    finish_panel(axes, label, epochs, np.concatenate(drawn), np.concatenate(core))
 
 
 def _draw_runs(axes: Any, epochs: np.ndarray, curves: np.ndarray, color: str, *, bands: bool) -> np.ndarray:
@@ -171,7 +169,7 @@ def _core(drawn: np.ndarray, *, banded: bool) -> np.ndarray:
     return core
 
 
-def _finish(axes: Any, label: str, epochs: np.ndarray, drawn: np.ndarray, core: np.ndarray) -> None:
+def finish_panel(axes: Any, label: str, epochs: np.ndarray, drawn: np.ndarray, core: np.ndarray) -> None:
     """Sets scales, limits, labels and ticks; losses that span a decade get a logarithmic axis.
 
     Args:
@@ -204,91 +202,3 @@ def _finish(axes: Any, label: str, epochs: np.ndarray, drawn: np.ndarray, core: 
     low, high = float(values.min()), float(values.max())
     room = 0.05 * (high - low) or 0.04 * abs(high) or 0.1
     axes.set_ylim(low - room, high + room)
-
-
-def plot_history(
-    history: Mapping[str, Any], path: str | PathLike[str] | None = None, *, title: str | None = None
-) -> Any:
-    """Learning curves of one fit: a panel for each quantity, training and validation in each.
-
-    Args:
-        history: name to array (epochs,), such as ``run.history``.
-        path: where to write the figure (.png, .svg or .pdf); None writes nothing.
-        title: the title; None states where the validation loss (else the training loss) was lowest.
-
-    Returns:
-        The matplotlib Figure.
-
-    Raises:
-        DataError: the history has no curve under ``train/`` or ``validation/``.
-        StructureError: an array is not of shape (epochs,).
-        MissingPackageError: matplotlib is not installed.
-    """
-    where = "plot_history"
-    curves = {name: np.asarray(history[name], dtype=float) for name in history if name.split("/")[0] in _SIDES}
-    if not curves:
-        raise DataError(where, "the history has no curve whose name starts with 'train/' or 'validation/'.")
-    for name, curve in curves.items():
-        if curve.ndim != 1 or curve.size == 0:
-            raise StructureError(
-                where,
-                f"the history's {name!r} has shape {curve.shape}, but (epochs,) is needed. "
-                f"For the history of a sweep use report.plot_curves.",
-            )
-    quantities = list(dict.fromkeys(name.split("/", 1)[1] for name in curves))
-    with house_style(where):
-        columns = min(len(quantities), 3)
-        rows = -(-len(quantities) // columns)
-        stated, at = _lowest(curves)
-        figure = new_figure(
-            title or stated, "", _history_handles(curves), height=_PANEL * rows, width=max(5.5, 3.0 * columns)
-        )
-        grid = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes, quantity in zip(grid, quantities, strict=False):
-            _draw_quantity(axes, quantity, curves, at)
-        for axes in grid[len(quantities) :]:
-            axes.set_visible(False)
-        if path is not None:
-            save_figure(where, figure, path)
-    return figure
-
-
-def _lowest(curves: Mapping[str, np.ndarray]) -> tuple[str, int | None]:
-    """The title of a single fit, and the epoch, from 0, that it speaks of."""
-    name = "validation/loss" if "validation/loss" in curves else next(iter(curves))
-    curve = curves[name]
-    if not np.isfinite(curve).any():
-        return f"{sentence(words(name))} is nowhere finite", None
-    if not name.endswith("/loss"):
-        last = int(np.flatnonzero(np.isfinite(curve))[-1])
-        return f"{sentence(words(name))} {number(curve[last])} after {plural(last + 1, 'epoch')}", last
-    at = int(np.nanargmin(np.where(np.isfinite(curve), curve, np.nan)))
-    text = f"Lowest {words(name)} {number(curve[at])} at epoch {at + 1} of {len(curve)}"
-    scores = [f"{words(other.split('/')[1])} {number(curves[other][at])}" for other in curves if _is_score(other)]
-    return (f"{text} ({', '.join(scores[:2])})" if scores else text), at
-
-
-def _is_score(name: str) -> bool:
-    return name.startswith("validation/") and name != "validation/loss"
-
-
-def _history_handles(curves: Mapping[str, np.ndarray]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    sides = [side for side in _SIDES if any(_side(name) == side for name in curves)]
-    return [Line2D([], [], color=_SIDES[side], label=side) for side in sides]
-
-
-def _draw_quantity(axes: Any, quantity: str, curves: Mapping[str, np.ndarray], at: int | None) -> None:
-    drawn = []
-    epochs = np.arange(1, len(next(iter(curves.values()))) + 1)
-    for side, color in _SIDES.items():
-        curve = curves.get(f"{side}/{quantity}")
-        if curve is None:
-            continue
-        curve = np.where(np.isfinite(curve), curve, np.nan)
-        axes.plot(epochs, curve, color=color, zorder=3, marker="o" if len(epochs) == 1 else "", markersize=4)
-        if side == "validation" and at is not None:
-            axes.plot(epochs[at], curve[at], "o", color=color, markersize=5, zorder=5)
-        drawn.append(curve)
-    _finish(axes, words(quantity), epochs, np.stack(drawn), np.stack(drawn))
