@@ -104,6 +104,7 @@ def sweep(
             typer.echo(f"\n{best_rows(swept, SHOWN)}\n")
             best = swept.best
             tell_scores(swept.run(best["trial"], best["seed"]), parts, f"Trial {best['trial']}, seed {best['seed']}")
+            tell_ensemble(swept, parts)
         else:
             typer.echo("No run has a score, so there is no best one and nothing to draw.", err=True)
         tell_files(folder, started)
@@ -256,6 +257,23 @@ def tell_scores(run: Any, parts: Parts, which: str) -> None:
     chosen, tested = (scores(run.evaluate(part)) for part in (parts.validation, parts.test))
     typer.echo(f"{which} is the best on the {len(parts.validation)} validation rows: {chosen}.")
     typer.echo(f"On the {len(parts.test)} test rows, which played no part until now: {tested}.")
+
+
+def tell_ensemble(swept: Any, parts: Parts) -> None:
+    """Says how the best runs do together: their mean is steadier than the one that a choice happened to fall on."""
+    import jax
+    import numpy as np
+
+    from fnnet import metrics
+
+    best = swept.top(SHOWN)
+    best = best[best[swept.monitor].notna()]
+    outputs = swept.predict(parts.test.inputs)[best.index.to_numpy()]
+    if np.issubdtype(np.asarray(parts.test.targets).dtype, np.integer):
+        name, score = "accuracy", metrics.accuracy(jax.nn.softmax(outputs).mean(axis=0), parts.test.targets)
+    else:
+        name, score = "r2", metrics.r2(outputs.mean(axis=0), parts.test.targets)
+    typer.echo(f"The mean of the {len(best)} best runs, on the same test rows: {name} {float(score):.3g}.")
 
 
 def tell_files(folder: Path, started: float) -> None:

@@ -119,8 +119,12 @@ class Sweep:
         return int(np.nanargmax(curve) if self.maximize else np.nanargmin(curve))
 
     def top(self, k: int = 10) -> Any:
-        """The k best rows of the table, the best first; runs without a score come last."""
-        return self.table.sort_values(self.monitor, ascending=not self.maximize, kind="stable").head(k)
+        """The k best rows of the table, the best first; runs without a score come last.
+
+        Among equal scores, of which accuracies on a few hundred examples have many, the smaller loss is better.
+        """
+        loss = "validation/loss" if "validation/loss" in self.history else "train/loss"
+        return self.table.sort_values([self.monitor, loss], ascending=[not self.maximize, True], kind="stable").head(k)
 
     @property
     def best(self) -> Any:
