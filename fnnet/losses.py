@@ -55,7 +55,21 @@ def require_equal_shapes(where: str, predictions: Array, targets: Array) -> None
     raise ShapeError(where, f"predictions have shape {p} and targets {t}; {problem}. {fix}")
 
 
-def _per_example(where: str, values: Array, weights: Array | None) -> Array:
+def _counted(weights: Any, *arrays: Array) -> tuple[Array, ...]:
+    """Zeros where the weight is 0: a NaN there would pass 0 · NaN into the gradient, though not the value."""
+    if weights is None:
+        return arrays
+    counts = jnp.asarray(weights) != 0
+
+    def choose(x: Array) -> Array:
+        if counts.shape != x.shape[: counts.ndim]:  # a mistake; `_per_example` says which
+            return x
+        return jnp.where(counts.reshape(counts.shape + (1,) * (x.ndim - counts.ndim)), x, jnp.zeros_like(x))
+
+    return tuple(choose(x) for x in arrays)
+
+
+def _per_example(where: str, values: Array, weights: Any) -> Array:
     """The mean over all axes but the first of values times weights."""
     if values.ndim == 0:
         raise ShapeError(where, "predictions are a single number; there has to be a batch axis. Use x[None].")
@@ -68,8 +82,8 @@ def _per_example(where: str, values: Array, weights: Array | None) -> Array:
                 f"weights have to have its leading axes, {values.shape[:1]} for one weight an example.",
             )
         weights = weights.astype(values.dtype).reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
-        values = jnp.where(weights == 0, 0, values * weights)
-    return values.reshape(values.shape[0], -1).mean(axis=1) if values.ndim > 1 else values
+        values = values * weights
+    return values.mean(axis=tuple(range(1, values.ndim))) if values.ndim > 1 else values
 
 
 @_loss()
@@ -99,6 +113,7 @@ def squared_error(
     """
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
     require_equal_shapes("squared_error", predictions, targets)
+    predictions, targets = _counted(weights, predictions, targets)
     dtype = wide(predictions.dtype)
     return _per_example("squared_error", jnp.square(predictions.astype(dtype) - targets.astype(dtype)), weights)
 
@@ -130,8 +145,11 @@ def absolute_error(
     """
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
     require_equal_shapes("absolute_error", predictions, targets)
+    predictions, targets = _counted(weights, predictions, targets)
     dtype = wide(predictions.dtype)
-    return _per_example("absolute_error", jnp.abs(predictions.astype(dtype) - targets.astype(dtype)), weights)
+    difference = predictions.astype(dtype) - targets.astype(dtype)
+    # |d| as d · sign d, whose derivative at 0 is 0; that of jnp.abs is 1.
+    return _per_example("absolute_error", difference * jnp.sign(difference), weights)
 
 
 def _check_classes(shape: tuple[int, ...], targets: Any) -> None:
@@ -182,11 +200,14 @@ def softmax_cross_entropy(
     [0.6931]
     """
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
+    predictions, targets = _counted(weights, predictions, targets)
     log_probabilities = jax.nn.log_softmax(predictions.astype(wide(predictions.dtype)), axis=-1)
     if targets.shape == predictions.shape and jnp.issubdtype(targets.dtype, jnp.floating):
         terms = targets.astype(log_probabilities.dtype) * log_probabilities
     elif targets.shape == predictions.shape[:-1] and jnp.issubdtype(targets.dtype, jnp.integer):
         # A choice by comparison: on CPUs the gradient of a gather is a scatter, one element after the other.
+        if targets.dtype.itemsize < 4:
+            targets = targets.astype(jnp.int32)  # 300 classes do not fit a uint8
         classes = jnp.arange(predictions.shape[-1], dtype=targets.dtype)
         classes = classes.reshape((1,) * targets.ndim + (-1,))
         terms = jnp.where(targets[..., None] == classes, log_probabilities, 0)
@@ -229,6 +250,7 @@ def sigmoid_binary_cross_entropy(
     """
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
     require_equal_shapes("sigmoid_binary_cross_entropy", predictions, targets)
+    predictions, targets = _counted(weights, predictions, targets)
     z = predictions.astype(wide(predictions.dtype))
     values = jax.nn.softplus(z) - targets.astype(z.dtype) * z
     return _per_example("sigmoid_binary_cross_entropy", values, weights)

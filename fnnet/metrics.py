@@ -68,7 +68,7 @@ def averaged(function: Callable[..., Array], higher_is_better: bool | None = Non
     return Metric(sums, lambda s: ratio(s["sum"], s["weight"]), higher_is_better)
 
 
-def as_metric(function: Callable[..., Any]) -> Metric:
+def as_metric(function: Any) -> Metric:
     """The `Metric` behind a metric, a loss or a user's function of one value an example.
 
     Raises:
@@ -175,7 +175,7 @@ def binary_accuracy(predictions: Array, targets: Array) -> Array:
     0.5
     """
     losses.require_equal_shapes("binary_accuracy", predictions, targets)
-    right = ((predictions > 0) == (targets > 0.5)).astype(wide(predictions.dtype))
+    right = ((predictions > 0) == (targets.astype(wide(predictions.dtype)) > 0.5)).astype(wide(predictions.dtype))
     return right.mean(axis=tuple(range(1, right.ndim)))
 
 

@@ -30,6 +30,7 @@ class Recipe(NamedTuple):
     factory: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    kind: type
 
 
 def recipe(factory: Factory) -> Factory:
@@ -38,7 +39,7 @@ def recipe(factory: Factory) -> Factory:
     @functools.wraps(factory)
     def make(*args: Any, **kwargs: Any) -> Any:
         made = factory(*args, **kwargs)
-        _carrier(made).__recipe__ = Recipe(make, args, kwargs)
+        _carrier(made).__recipe__ = Recipe(make, args, kwargs, type(made))
         return made
 
     return make  # type: ignore[return-value]
@@ -51,7 +52,8 @@ def _carrier(made: Any) -> Any:
 def recipe_of(made: Any) -> Recipe | None:
     """The recipe of an object, or None if it was not made by a marked factory."""
     found = getattr(_carrier(made), "__recipe__", None)
-    return found if isinstance(found, Recipe) else None
+    # A tuple of arguments or a learner may end with a function that carries a recipe of its own: not its recipe.
+    return found if isinstance(found, Recipe) and found.kind is type(made) else None
 
 
 class _Number:
@@ -107,8 +109,10 @@ def _split(value: Any, numbers: list[Any]) -> Any:
         return ("sequence", type(value), tuple(_split(item, numbers) for item in value))
     if isinstance(value, Mapping):
         return ("mapping", tuple((name, _split(item, numbers)) for name, item in value.items()))
-    # Exactly 0 switches a part off (no dropout, no decay), so it is structure: nothing is computed for it.
-    if isinstance(value, float | np.floating | np.ndarray | jax.Array) and not _is_zero(value):
+    if isinstance(value, float | np.floating | np.ndarray | jax.Array):
+        # Exactly 0 switches a part off (no dropout, no decay), so it is structure: nothing is computed for it.
+        if _is_zero(value):
+            return ("constant", float, 0.0)
         numbers.append(value)
         return _NUMBER
     return ("constant", type(value), value if _is_hashable(value) else _Identical(value))
@@ -154,7 +158,8 @@ def describe(made: Any) -> str:
         return repr(made)
     if isinstance(made, tuple | list):
         open_, close = "[]" if isinstance(made, list) else "()"
-        return open_ + ", ".join(describe(item) for item in made) + close
+        comma = "," if isinstance(made, tuple) and len(made) == 1 else ""
+        return open_ + ", ".join(describe(item) for item in made) + comma + close
     if isinstance(made, Mapping):
         return "{" + ", ".join(f"{name!r}: {describe(item)}" for name, item in made.items()) + "}"
     if isinstance(made, float | int | str | bool | None.__class__):

@@ -27,6 +27,12 @@ def safe_sqrt(x: Array) -> Array:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0 * x)
 
 
+def safe_divide(a: Array, b: Array) -> Array:
+    """a / b, and 0 where b is 0, there with finite derivatives; NaN stays NaN."""
+    nonzero = b != 0
+    return jnp.where(nonzero, a / jnp.where(nonzero, b, 1), 0 * a)
+
+
 def squared_norm(tree: PyTree) -> Array:
     """Σ x² over every element of every leaf, in at least float32; 0 for an empty tree."""
     leaves = jax.tree.leaves(tree)
@@ -46,7 +52,12 @@ def tree_where(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
 
 def tree_scale(factor: Scalar, tree: PyTree) -> PyTree:
     """Multiplies every leaf by one number and keeps the dtypes."""
-    return jax.tree.map(lambda leaf: leaf * jnp.asarray(factor, leaf.dtype), tree)
+
+    def scaled(leaf: Array) -> Array:
+        dtype = wide(leaf.dtype)  # in which a factor of 1e-9 is not yet 0
+        return (leaf.astype(dtype) * jnp.asarray(factor, dtype)).astype(leaf.dtype)
+
+    return jax.tree.map(scaled, tree)
 
 
 def path_name(path: tuple[Any, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -91,7 +92,7 @@ def flatten(x: Array) -> Array:
     >>> flatten(jnp.ones((2, 8, 8))).shape
     (2, 64)
     """
-    return x.reshape(x.shape[0], -1)
+    return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 def squeeze(x: Array) -> Array:

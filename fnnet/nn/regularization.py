@@ -10,6 +10,7 @@ from fnnet import draws
 from fnnet.errors import StructureError, check_number, is_concrete
 from fnnet.nn.base import Layer
 from fnnet.recipes import recipe
+from fnnet.trees import wide
 from fnnet.types import Array, PyTree, Scalar
 
 
@@ -54,10 +55,10 @@ def dropout(drop_rate: Scalar) -> Layer:
                 "dropout",
                 "there is no random key, but train=True draws a mask. Pass apply(..., key=jax.random.key(0)).",
             )
-        keep = 1 - jnp.asarray(drop_rate, x.dtype)
+        keep = 1 - jnp.asarray(drop_rate, wide(x.dtype))
         mask = draws.bernoulli(key, 1 - drop_rate, x.shape)
         # At drop_rate 1 nothing is kept; the inner choice keeps 0/0 out of the value and of the gradient.
         scale = jnp.where(keep > 0, 1 / jnp.where(keep > 0, keep, 1), 0)
-        return jnp.where(mask, x * scale, 0), state
+        return jnp.where(mask, (x * scale.astype(x.dtype)), 0), state
 
     return Layer(init, apply)

@@ -15,12 +15,12 @@ from fnnet.data import Dataset
 from fnnet.errors import DivergenceWarning, HyperparameterError
 from fnnet.sweeps.lanes import Lanes, choose_lanes, pad
 from fnnet.sweeps.ledger import Ledger
-from fnnet.sweeps.planning import Group, check_group, choose_group_monitor, draw_trials, group_trials
+from fnnet.sweeps.planning import Group, check_group, choose_monitor_of_all, draw_trials, group_trials
 from fnnet.sweeps.programs import group_programs
 from fnnet.sweeps.results import GroupResult, Sweep
 from fnnet.train.checks import check_run
 from fnnet.train.core import steps_per_epoch
-from fnnet.train.driving import drive
+from fnnet.train.driving import drive, interruption
 from fnnet.train.learner import Learner, Monitor
 from fnnet.train.programs import on_device
 from fnnet.train.progress import Progress
@@ -93,15 +93,16 @@ def sweep(
     >>> len(result.table), result.best["status"]
     (4, 'finished')
     """
-    train, validation, size = check_run("sweep", train, validation, epochs, batch_size, key)
+    train, validation, epochs, size = check_run("sweep", train, validation, epochs, batch_size, key)
     if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
         raise HyperparameterError("sweep", f"seeds is {seeds!r}, but it has to be a positive integer.")
+    seeds = int(seeds)
     policy = choose_lanes(lanes, devices)
     drawn = draw_trials(space, trials, key, sampler)
     groups = group_trials(learner, drawn)
     for group in groups:
         check_group(group, space, train, validation, size)
-    chosen = choose_group_monitor(groups[0], monitor, validation is not None)
+    chosen = choose_monitor_of_all(groups, monitor, validation is not None)
     ledger = Ledger.open(
         out, learner=learner, space=space, trials=len(drawn), seeds=seeds, epochs=epochs, batch_size=size, key=key,
         sampler=sampler, monitor=chosen, train=train, validation=validation,
@@ -110,11 +111,15 @@ def sweep(
     spec = jax.ShapeDtypeStruct(shared[0].inputs.shape[1:], shared[0].inputs.dtype)
 
     results: list[GroupResult] = []
-    with Progress(epochs * len(groups), "sweep", progress) as bar:
+    with Progress(epochs * len(groups), "sweep", progress) as bar, interruption() as interrupted:
         for number, group in enumerate(groups):
-            results.append(_train_group(group, number, policy, shared, size, chosen, seeds, epochs, key, bar))
-            if results[-1].interrupted:
+            if interrupted():
                 break
+            results.append(
+                _train_group(group, number, policy, shared, size, chosen, seeds, epochs, key, bar, interrupted)
+            )
+    if not results:
+        raise KeyboardInterrupt
     swept = Sweep(drawn, seeds, results, chosen, spec, size)
     if ledger is not None:
         ledger.write(swept)
@@ -131,8 +136,8 @@ def root_keys(key: Array, trials: Sequence[int], seeds: int) -> Array:
 
 
 def _train_group(
-    group: Group, number: int, policy: Lanes, shared: list[Any], batch_size: int, monitor: Monitor, seeds: int,
-    epochs: int, key: Array, bar: Progress,
+    group: Group, number: int, policy: Lanes, shared: list[Any], batch_size: int | None, monitor: Monitor, seeds: int,
+    epochs: int, key: Array, bar: Progress, interrupted: Callable[[], bool],
 ) -> GroupResult:  # fmt: skip
     train, validation = shared
     runs = len(group.trials) * seeds
@@ -160,12 +165,19 @@ def _train_group(
         bar.update(number * epochs + step // per_epoch, best, pace * runs, note)
         return not (status == RUNNING).any()
 
-    driven = drive(advance, state, steps=epochs * per_epoch, per_epoch=per_epoch, compiled=bar.compiled, report=report)
+    driven = drive(
+        advance,
+        state,
+        steps=epochs * per_epoch,
+        per_epoch=per_epoch,
+        interrupted=interrupted,
+        compiled=bar.compiled,
+        report=report,
+    )
     # One ordinary array a leaf, on one device, without the lanes that only filled up.
     states = jax.tree.map(lambda leaf: jax.device_put(leaf, policy.mesh.devices.flat[0])[:runs], driven.state)
     if not driven.interrupted:
         states = states._replace(status=jnp.where(states.status == RUNNING, FINISHED, states.status))
     history = {name: values[:runs] for name, values in driven.rows.items()}
-    return GroupResult(
-        group, states, history, driven.seconds / runs, driven.compile_seconds, driven.interrupted, policy
-    )
+    seconds = driven.seconds / runs
+    return GroupResult(group, states, history, per_epoch, seconds, driven.compile_seconds, policy)

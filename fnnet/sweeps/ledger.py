@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -34,6 +35,8 @@ class Ledger:
         if out is None:
             return None
         folder = Path(out)
+        if folder.exists() and not folder.is_dir():
+            raise FileError("sweep", f"out={str(folder)!r} is a file, but a folder is needed.")
         request = _request(asked)
         path = folder / ASKED
         if path.exists():
@@ -112,8 +115,12 @@ def describe_dimension(value: Any) -> str:
 
 def _data_facts(dataset: Any) -> dict[str, Any]:
     inputs, targets = np.asarray(dataset.inputs), np.asarray(dataset.targets)
+    digest = hashlib.blake2b(digest_size=8)
+    for field in (dataset.inputs, dataset.targets, dataset.weights):
+        digest.update(b"" if field is None else np.ascontiguousarray(field).tobytes())
     return {
         "name": dataset.about.name,
+        "digest": digest.hexdigest(),
         "inputs": [str(inputs.dtype), *inputs.shape],
         "targets": [str(targets.dtype), *targets.shape],
     }

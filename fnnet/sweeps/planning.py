@@ -15,10 +15,14 @@ import numpy as np
 
 from fnnet.data import Dataset
 from fnnet.errors import FnnetError, HyperparameterError, StructureError
-from fnnet.sweeps.space import Dimension, as_dimension
+from fnnet.recipes import describe
+from fnnet.sweeps.space import Dimension, as_dimension, choice, static
 from fnnet.train.checks import check_fit
 from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
 from fnnet.types import Array
+
+COLUMNS = ("trial", "seed", "status", "epochs", "seconds")
+"""Columns of the table besides hyperparameters and scores."""
 
 SAMPLERS = ("random", "sobol", "latin")
 
@@ -114,7 +118,7 @@ def _unit_cube(sampler: str, trials: int, axes: int, rng: np.random.Generator) -
 
 
 def _explicit(space: Any, trials: int | None) -> list[Trial]:
-    rows = space.to_dict("records") if hasattr(space, "to_dict") else space
+    rows = _rows(space)
     if not isinstance(rows, Sequence) or not rows or not all(isinstance(row, Mapping) for row in rows):
         raise StructureError(
             "sweep",
@@ -124,23 +128,32 @@ def _explicit(space: Any, trials: int | None) -> list[Trial]:
         raise HyperparameterError(
             "sweep", f"trials is {trials}, but the space lists {len(rows)} trials. Leave trials out."
         )
-    result = []
     for row in rows:
         if row.keys() != rows[0].keys():
             names = ", ".join(sorted(map(str, row.keys() ^ rows[0].keys())))
             raise HyperparameterError(
                 "sweep", f"the rows of the space differ in {names}. Give every row the same names."
             )
-        dimensions = {name: _cell(value) for name, value in row.items()}
-        result.append(_trial({name: d.values[0] for name, d in dimensions.items() if d.values}, dimensions))
-    return result
+    dimensions = {name: _column(name, [row[name] for row in rows]) for name in rows[0]}
+    return [_trial({name: _value(value) for name, value in row.items()}, dimensions) for row in rows]
 
 
-def _cell(value: Any) -> Dimension:
-    from fnnet.sweeps.space import choice
+def _column(name: str, cells: list[Any]) -> Dimension:
+    """A column of explicit trials as a dimension: static where it says so, else as a constant or a choice."""
+    values = [_value(cell) for cell in cells]
+    if any(isinstance(cell, Dimension) and not cell.traced for cell in cells):
+        return static(*values)
+    return as_dimension(name, values[0]) if all(value == values[0] for value in values) else choice(*values)
 
-    value = value.item() if isinstance(value, np.generic) else value
-    return value if isinstance(value, Dimension) else choice(value)
+
+def _value(cell: Any) -> Any:
+    """What a cell holds, which may be written hp.static(64) to say what it means."""
+    return cell.values[0] if isinstance(cell, Dimension) and cell.values else cell
+
+
+def _rows(space: Any) -> Any:
+    """Explicit trials as a list of dicts."""
+    return space.to_dict("records") if hasattr(space, "to_dict") else space
 
 
 def _trial(values: dict[str, Any], dimensions: dict[str, Dimension]) -> Trial:
@@ -169,6 +182,12 @@ def group_trials(learner: Callable[..., Learner], trials: list[Trial]) -> list[G
 
 
 def _check_names(learner: Callable[..., Learner], values: dict[str, Any]) -> None:
+    for name in values:
+        if name in COLUMNS or "/" in name:
+            raise HyperparameterError(
+                "sweep",
+                f"a hyperparameter is named {name!r}, which is a column of the table. Rename it in the learner.",
+            )
     if not callable(learner):
         raise StructureError(
             "sweep",
@@ -196,18 +215,26 @@ def _check_names(learner: Callable[..., Learner], values: dict[str, Any]) -> Non
         )
 
 
-def choose_group_monitor(group: Group, wanted: str | None, validated: bool) -> Monitor:
-    """The monitor of the learners of a group; see `choose_monitor`."""
+def choose_monitor_of_all(groups: list[Group], wanted: str | None, validated: bool) -> Monitor:
+    """The monitor of the learners of all groups, which has to be one; see `choose_monitor`."""
     said: list[Monitor] = []
+    for group in groups:
 
-    def ask(hyperparameters: dict[str, Any]) -> None:
-        said.append(choose_monitor("sweep", group.build(hyperparameters), wanted, validated))
+        def ask(hyperparameters: dict[str, Any], group: Group = group) -> None:
+            said.append(choose_monitor("sweep", group.build(hyperparameters), wanted, validated))
 
-    jax.eval_shape(ask, {name: column[0] for name, column in group.hyperparameters.items()})
+        jax.eval_shape(ask, {name: column[0] for name, column in group.hyperparameters.items()})
+        if said[-1] != said[0]:
+            static = ", ".join(f"{name}={describe(value)}" for name, value in group.build.static)
+            raise HyperparameterError(
+                "sweep",
+                f"runs with {static} are judged by {said[-1].name!r} and the first ones by {said[0].name!r}. "
+                f"Give every learner the same first metric, or say monitor=….",
+            )
     return said[0]
 
 
-def check_group(group: Group, space: Any, train: Dataset, validation: Dataset | None, batch_size: int) -> None:
+def check_group(group: Group, space: Any, train: Dataset, validation: Dataset | None, batch_size: int | None) -> None:
     """Raises what tracing would find, in terms of hyperparameters, before anything is compiled.
 
     Numbers are tracers here, so that a value such as NaN is left to its own lane.
@@ -245,10 +272,12 @@ def _works(check: Callable[[Sequence[str]], None]) -> bool:
 
 
 def _untraceable(name: str, space: Any, error: Exception) -> HyperparameterError:
-    dimension = space.get(name) if isinstance(space, Mapping) else None
-    values = dimension.examples() if isinstance(dimension, Dimension) else "…"
+    if isinstance(space, Mapping):
+        values, where = as_dimension(name, space[name]).examples(), ""
+    else:
+        values, where = describe(_value(_rows(space)[0][name])), " in each row"
     branches = isinstance(error, jax.errors.TracerBoolConversionError)
     what = "decides a Python branch" if branches else "fixes a shape"
     return HyperparameterError(
-        "sweep", f"hyperparameter {name!r} {what}, so it cannot be traced. Declare it hp.static({values})."
+        "sweep", f"hyperparameter {name!r} {what}, so it cannot be traced. Declare it hp.static({values}){where}."
     )

@@ -28,15 +28,20 @@ class GroupResult(NamedTuple):
     group: Group
     states: TrainState
     history: dict[str, np.ndarray]
+    per_epoch: int
     seconds: float
     compile_seconds: float
-    interrupted: bool
     lanes: Lanes
 
     @property
     def status(self) -> np.ndarray:
         """The status code of every run, on the host."""
         return np.asarray(self.states.status)
+
+    @property
+    def epochs(self) -> np.ndarray:
+        """The epochs that every run has finished."""
+        return np.asarray(self.states.step) // self.per_epoch
 
 
 class Place(NamedTuple):
@@ -58,7 +63,7 @@ class Sweep:
 
     def __init__(
         self, trials: list[Trial], seeds: int, results: list[GroupResult], monitor: Monitor,
-        input_spec: jax.ShapeDtypeStruct, batch_size: int,
+        input_spec: jax.ShapeDtypeStruct, batch_size: int | None,
     ) -> None:  # fmt: skip
         self.trials = trials
         self.seeds = seeds
@@ -79,7 +84,8 @@ class Sweep:
         """Scores by name, arrays (runs, epochs) in the order of the table; NaN where a run did not get to."""
         names = list(dict.fromkeys(name for result in self._results for name in result.history))
         epochs = max((h.shape[-1] for result in self._results for h in result.history.values()), default=0)
-        scores = {name: np.full((len(self._places), epochs), np.nan, np.float32) for name in names}
+        dtype = np.result_type(np.float32, *(h.dtype for result in self._results for h in result.history.values()))
+        scores = {name: np.full((len(self._places), epochs), np.nan, dtype) for name in names}
         for row, (result, lane) in enumerate(self._places.values()):
             for name, values in result.history.items() if result else ():
                 scores[name][row, : values.shape[-1]] = values[lane]
@@ -98,13 +104,12 @@ class Sweep:
         for row, ((trial, seed), (result, lane)) in enumerate(self._places.items()):
             values = {name: _cell(value) for name, value in self.trials[trial].values.items()}
             curve = self.history[self.monitor][row]
-            done = int(np.isfinite(curve).sum())
             best = self._best_epoch(curve)
             scores = {name: np.nan if best is None else h[row, best] for name, h in self.history.items()}
-            code = result.status[lane] if result else RUNNING
+            code, epochs = (result.status[lane], int(result.epochs[lane])) if result else (RUNNING, 0)
             facts = {
                 "status": STATUS_NAMES[code],
-                "epochs": done,
+                "epochs": epochs,
                 "seconds": result.seconds if result else 0.0,
             }
             rows.append({"trial": trial, "seed": seed, **values, **scores, **facts})
@@ -147,7 +152,7 @@ class Sweep:
             )
         state = jax.tree.map(lambda leaf: leaf[lane], result.states)
         curves = {name: values[lane] for name, values in result.history.items()}
-        done = np.isfinite(curves[self.monitor]).sum() if curves else 0
+        done = int(result.epochs[lane])
         return Run(
             build=result.group.build,
             hyperparameters=dict(self.trials[trial].traced),

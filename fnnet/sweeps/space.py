@@ -157,7 +157,10 @@ def _finite(kind: str, values: tuple[Any, ...], *, enumerated: bool, traced: boo
 
 
 def as_dimension(name: str, value: Any) -> Dimension:
-    """A dimension as it is; any other value as a constant, which is structure unless it is a float."""
+    """A dimension as it is; any other value as a constant, which is structure unless it is a float.
+
+    A whole number that never changes may fix a shape at no cost.
+    """
     if isinstance(value, Dimension):
         return value
     if isinstance(value, list | tuple | range | np.ndarray):

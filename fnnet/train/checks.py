@@ -48,13 +48,20 @@ def check_data(where: str, name: str, data: Any) -> Dataset:
                     f"the {field} of {name} hold NaN or infinite values: {bad.sum()} examples, first at row "
                     f"{np.flatnonzero(bad)[0]}. Fill or drop them before training.",
                 )
+    weights = fields.get("weights")
+    if weights is not None and (weights.min() < 0 or weights.max() <= 0):
+        raise DataError(
+            where,
+            f"the weights of {name} go from {weights.min()} to {weights.max()}; they have to be at least 0, and one of "
+            f"them more.",
+        )
     return data
 
 
 def check_run(
     where: str, train: Any, validation: Any, epochs: Any, batch_size: Any, key: Any
-) -> tuple[Dataset, Dataset | None, int]:
-    """The checked data sets, and a batch size that is not larger than the training data."""
+) -> tuple[Dataset, Dataset | None, int, int | None]:
+    """The checked data sets, the epochs, and a batch size that is None where a batch is all of the data."""
     check_key(where, key)
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
         if name == "batch_size" and value is None:
@@ -70,10 +77,11 @@ def check_run(
                 f"an input has shape {np.shape(train.inputs)[1:]} in the training data and "
                 f"{np.shape(validation.inputs)[1:]} in the validation data. Prepare both alike.",
             )
-    return train, validation, min(batch_size or len(train), len(train))
+    whole = batch_size is None or batch_size >= len(train)
+    return train, validation, int(epochs), None if whole else int(batch_size)
 
 
-def check_fit(where: str, learner: Learner, train: Dataset, validation: Dataset | None, batch_size: int) -> None:
+def check_fit(where: str, learner: Learner, train: Dataset, validation: Dataset | None, batch_size: int | None) -> None:
     """Raises what tracing would find: shapes of model, loss and metrics; and classes without an output.
 
     Traces abstractly and compiles nothing.
@@ -81,25 +89,32 @@ def check_fit(where: str, learner: Learner, train: Dataset, validation: Dataset 
     check_learner(where, learner)
     with within(where):
         model = as_layer(learner.model)
-        inputs, targets = (_batch_spec(field, batch_size) for field in (train.inputs, train.targets))
         key = jax.eval_shape(lambda: jax.random.key(0))
-        params, state = jax.eval_shape(model.init, key, inputs)
+        params, state = jax.eval_shape(model.init, key, _batch_spec(train.inputs, batch_size))
 
         def outputs(params: Any, state: Any, x: Any, key: Any) -> Any:
             return model.apply(params, state, x, key=key, train=True)[0]
 
-        predictions = jax.eval_shape(outputs, params, state, inputs, key)
-        jax.eval_shape(learner.loss, predictions, targets)
-        weights = jax.ShapeDtypeStruct((batch_size,), jnp.zeros(()).dtype)
-        for function in learner.metrics.values():
-            jax.eval_shape(as_metric(function).sums, predictions, targets, weights)
-        check_targets = getattr(learner.loss, "check_targets", None)
-        if check_targets is not None:
-            for data in (train, validation):
-                if data is not None:
-                    check_targets((len(data), *predictions.shape[1:]), data.targets)
+        for data in (train, validation):
+            if data is None:
+                continue
+            inputs, targets = _batch_spec(data.inputs, batch_size), _batch_spec(data.targets, batch_size)
+            predictions = jax.eval_shape(outputs, params, state, inputs, key)
+            jax.eval_shape(learner.loss, predictions, targets)
+            weights = jax.ShapeDtypeStruct(inputs.shape[:1], jnp.zeros(()).dtype)
+            for function in learner.metrics.values():
+                jax.eval_shape(as_metric(function).sums, predictions, targets, weights)
+            check_classes(where, learner.loss, predictions.shape[1:], data)
 
 
-def _batch_spec(field: Any, batch_size: int) -> jax.ShapeDtypeStruct:
+def check_classes(where: str, loss: Any, output_shape: tuple[int, ...], data: Dataset) -> None:
+    """Asks the loss, if it has something to say, whether concrete targets fit outputs of a shape."""
+    check_targets = getattr(loss, "check_targets", None)
+    if check_targets is not None:
+        with within(where):
+            check_targets((len(data), *output_shape), data.targets)
+
+
+def _batch_spec(field: Any, batch_size: int | None) -> jax.ShapeDtypeStruct:
     dtype = jax.dtypes.canonicalize_dtype(np.asarray(field).dtype)
-    return jax.ShapeDtypeStruct((batch_size, *np.shape(field)[1:]), dtype)
+    return jax.ShapeDtypeStruct((batch_size or len(field), *np.shape(field)[1:]), dtype)

@@ -11,7 +11,7 @@ from jax import lax
 
 from fnnet import draws
 from fnnet.data import Dataset
-from fnnet.errors import ShapeError, check_key
+from fnnet.errors import HyperparameterError, ShapeError, check_key
 from fnnet.metrics import Metric, as_metric, averaged
 from fnnet.nn import as_layer
 from fnnet.optim.base import apply_updates, call_update
@@ -150,14 +150,20 @@ def training(learner: Learner, *, batch_size: int | None = None, monitor: Monito
         """
         draw = _sampler(train, batch_size)
         per_epoch = steps_per_epoch(len(train), batch_size)
+        if isinstance(steps, int) and steps > EPOCHS_A_CALL * per_epoch:
+            raise HyperparameterError(
+                "training.advance",
+                f"steps is {steps}, more than {EPOCHS_A_CALL} epochs of {per_epoch}, for which there is no room in "
+                f"the history of one call. Call it in a loop.",
+            )
 
         def close(state: TrainState) -> tuple[TrainState, dict[str, Array]]:
             row = {"train/loss": state.tally.loss / state.tally.weight}
             if validation is not None:
                 row |= {f"validation/{name}": value for name, value in evaluate(state, validation).items()}
             running = state.status == RUNNING
-            now = row[chosen.name].astype(state.best.score.dtype)
             # Without validation the latest parameters count as the best.
+            now = row[chosen.name if validation is not None else "train/loss"].astype(state.best.score.dtype)
             better = (chosen.better(now, state.best.score) if validation is not None else True) & running
             best = tree_where(better, Best(state.params, state.model_state, now, state.step), state.best)
             tally = tree_where(running, Tally(*(jnp.zeros_like(total) for total in state.tally)), state.tally)
@@ -200,10 +206,13 @@ def _moving(state: TrainState) -> dict[str, Any]:
 
 
 def _weighted_sum(loss: Callable[..., Any], predictions: Any, batch: Dataset) -> tuple[Array, Array]:
-    """Σ w·ℓ and Σ w over a batch."""
+    """Σ w·ℓ and Σ w over a batch.
+
+    The weights are applied here and not left to the loss, so that any function of one value an example serves,
+    and the rows that fill up a short batch never count.
+    """
     examples = batch.inputs.shape[0]
-    weights = None if batch.weights is None else jnp.asarray(batch.weights)
-    values = loss(predictions, batch.targets) if weights is None else loss(predictions, batch.targets, weights=weights)
+    values = loss(predictions, jnp.asarray(batch.targets))
     if jnp.shape(values) != (examples,):
         name = getattr(loss, "__name__", "loss")
         raise ShapeError(
@@ -211,8 +220,10 @@ def _weighted_sum(loss: Callable[..., Any], predictions: Any, batch: Dataset) ->
             f"the loss {name} returned shape {jnp.shape(values)}, but there has to be one value an example, "
             f"({examples},). Leave the mean over the batch to training.",
         )
-    weight = jnp.full((), examples, values.dtype) if weights is None else weights.sum().astype(values.dtype)
-    return values.sum(), weight
+    if batch.weights is None:
+        return values.sum(), jnp.full((), examples, values.dtype)
+    weights = jnp.asarray(batch.weights).astype(values.dtype)
+    return jnp.where(weights == 0, 0, values * weights).sum(), weights.sum()
 
 
 def _rows(data: Dataset, index: Array) -> Dataset:
@@ -250,7 +261,7 @@ def _sampler(data: Dataset, batch_size: int | None) -> Callable[[TrainState], Da
 
 def _evaluation_parts(examples: int, batch_size: int | None) -> tuple[int, int]:
     """How many examples are evaluated at once, and in how many parts."""
-    size = min(examples, max(batch_size or examples, EVALUATION_BATCH))
+    size = max(1, min(examples, max(batch_size or examples, EVALUATION_BATCH)))
     return size, -(-examples // size)
 
 

@@ -38,10 +38,11 @@ def drive(
     *,
     steps: int,
     per_epoch: int,
+    interrupted: Callable[[], bool],
     compiled: Callable[[float], None],
     report: Report,
 ) -> Driven:
-    """Calls ``advance(state, start, steps)`` until all steps are done, the report says stop, or Ctrl-C.
+    """Calls ``advance(state, start, steps)`` until all steps are done, the report says stop, or it is interrupted.
 
     A first call of no steps compiles, so that compile time and training time are told apart. How the steps are
     cut into chunks follows the clock and changes no result (`Training.advance` is invariant to it).
@@ -52,25 +53,23 @@ def drive(
     compile_seconds = time.perf_counter() - began
     compiled(compile_seconds)
 
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in rows}
+    parts = {name: [np.asarray(values)[..., :0]] for name, values in rows.items()}
     done, now = 0, min(per_epoch, steps)
     began = time.perf_counter()
-    with _interruption() as interrupted:
-        while done < steps and not interrupted():
-            started = time.perf_counter()
-            state, rows = advance(state, done, now)
-            rows = {name: np.asarray(values) for name, values in rows.items()}
-            ended = (done + now) // per_epoch - done // per_epoch
-            for name, values in rows.items():
-                parts[name].append(values[..., :ended])
-            done += now
-            pace = (time.perf_counter() - started) / now
-            if report(done, {name: values[-1] for name, values in parts.items()}, state, 1 / pace):
-                break
-            now = _next_chunk(done, steps, per_epoch, int(SECONDS_A_CALL / pace))
-        stopped = interrupted()
-    joined = {name: np.concatenate(values, axis=-1) for name, values in parts.items() if values}
-    return Driven(state, joined, compile_seconds, time.perf_counter() - began, stopped)
+    while done < steps and not interrupted():
+        started = time.perf_counter()
+        state, rows = advance(state, done, now)
+        rows = {name: np.asarray(values) for name, values in rows.items()}
+        ended = (done + now) // per_epoch - done // per_epoch
+        for name, values in rows.items():
+            parts[name].append(values[..., :ended])
+        done += now
+        pace = (time.perf_counter() - started) / now
+        if report(done, {name: values[-1] for name, values in parts.items()}, state, 1 / pace):
+            break
+        now = _next_chunk(done, steps, per_epoch, int(SECONDS_A_CALL / pace))
+    joined = {name: np.concatenate(values, axis=-1) for name, values in parts.items()}
+    return Driven(state, joined, compile_seconds, time.perf_counter() - began, done < steps and interrupted())
 
 
 def _next_chunk(done: int, steps: int, per_epoch: int, affordable: int) -> int:
@@ -84,8 +83,10 @@ def _next_chunk(done: int, steps: int, per_epoch: int, affordable: int) -> int:
 
 
 @contextlib.contextmanager
-def _interruption() -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C into a flag that is read between chunks, so that no state is lost in flight.
+def interruption() -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C into a flag that is read between chunks, so that nothing is lost in flight.
+
+    It spans the whole of a fit or a sweep, compiling too.
 
     A second Ctrl-C raises KeyboardInterrupt as usual.
     """

@@ -50,7 +50,7 @@ def save(run: Run, path: str | os.PathLike[str]) -> None:
     tensors = {name: np.ascontiguousarray(leaf) for name, leaf in flatten_with_names(tree).items()}
     header = {
         "fnnet": __version__,
-        "learner": describe(run.learner),
+        "learner": run.description,
         "input": {"shape": list(run.input_spec.shape), "dtype": str(run.input_spec.dtype)},
         "batch_size": run.batch_size,
         "monitor": {"name": run.monitor.name, "maximize": run.monitor.maximize},
@@ -96,9 +96,10 @@ def load(path: str | os.PathLike[str], learner: Learner) -> Run:
         facts = {name: json.loads(value) for name, value in header.items()}
         spec = jax.ShapeDtypeStruct(tuple(facts["input"]["shape"]), jnp.dtype(facts["input"]["dtype"]))
         monitor = Monitor(**facts["monitor"])
-        best, history = facts["best"], History(facts["history"])
+        score, best_step = jnp.asarray(float(facts["best"]["score"])), jnp.asarray(int(facts["best"]["step"]))
+        saved, history = facts["learner"], History(facts["history"])
         status, step, batch_size = facts["status"], facts["step"], facts["batch_size"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FileError("load", f"{path} is safetensors, but not a run that fnnet saved: {error!r}.") from error
 
     def fresh(key: Any, x: Any) -> Any:
@@ -108,14 +109,14 @@ def load(path: str | os.PathLike[str], learner: Learner) -> Run:
     batch = jax.ShapeDtypeStruct((1, *spec.shape), spec.dtype)
     params, model_state, optimizer_state = jax.eval_shape(fresh, jax.random.key(0), batch)
     like = {"params": params, "model_state": model_state}
-    _check_same(path, flatten_with_names(like), tensors, json.loads(header["learner"]), describe(learner))
+    _check_same(path, flatten_with_names(like), tensors, saved, describe(learner))
     tree = unflatten_from_names(like, {name: jnp.asarray(value) for name, value in tensors.items()})
     zero = jnp.zeros(())
     state = TrainState(
         params=tree["params"],
         model_state=tree["model_state"],
         optimizer_state=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), optimizer_state),
-        best=Best(tree["params"], tree["model_state"], jnp.asarray(best["score"]), jnp.asarray(best["step"])),
+        best=Best(tree["params"], tree["model_state"], score, best_step),
         status=jnp.asarray(status),
         step=jnp.asarray(step),
         key=jax.random.key(0),

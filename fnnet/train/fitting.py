@@ -14,7 +14,7 @@ from fnnet.errors import DivergenceWarning
 from fnnet.recipes import split
 from fnnet.train.checks import check_fit, check_run
 from fnnet.train.core import steps_per_epoch
-from fnnet.train.driving import drive
+from fnnet.train.driving import drive, interruption
 from fnnet.train.history import History
 from fnnet.train.learner import Learner, check_learner, choose_monitor
 from fnnet.train.programs import on_device, programs
@@ -71,7 +71,7 @@ def fit(
     >>> run.history["validation/accuracy"].shape, run.predict(test.inputs).shape
     ((30,), (30, 3))
     """
-    train, validation, size = check_run("fit", train, validation, epochs, batch_size, key)
+    train, validation, epochs, size = check_run("fit", train, validation, epochs, batch_size, key)
     check_learner("fit", learner)
     chosen = choose_monitor("fit", learner, monitor, validation is not None)
     check_fit("fit", learner, train, validation, size)
@@ -81,7 +81,7 @@ def fit(
     device_train, device_validation = on_device(train), None if validation is None else on_device(validation)
     per_epoch = steps_per_epoch(len(train), size)
 
-    with Progress(epochs, "fit", progress) as bar:
+    with Progress(epochs, "fit", progress) as bar, interruption() as interrupted:
         state = compiled.init(numbers, key, device_train.inputs[:1])
 
         def advance(state: Any, start: int, steps: int) -> Any:
@@ -97,6 +97,7 @@ def fit(
             state,
             steps=epochs * per_epoch,
             per_epoch=per_epoch,
+            interrupted=interrupted,
             compiled=bar.compiled,
             report=report,
         )

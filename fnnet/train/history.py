@@ -17,7 +17,9 @@ class History(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, scores: Mapping[str, Any]) -> None:
-        self._scores = {name: np.asarray(values) for name, values in scores.items()}
+        # A jitted function returns dicts in alphabetical order; the losses belong before what they led to.
+        names = sorted(scores, key=lambda name: (name != "train/loss", name != "validation/loss"))
+        self._scores = {name: np.asarray(scores[name]) for name in names}
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._scores:

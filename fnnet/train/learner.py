@@ -65,7 +65,7 @@ def check_learner(where: str, learner: Any) -> None:
         raise StructureError(
             where, f"the loss is {learner.loss!r}, which is not a function such as losses.squared_error."
         )
-    if not (isinstance(learner.optimizer, tuple) and len(learner.optimizer) == 2):
+    if not all(callable(getattr(learner.optimizer, name, None)) for name in ("init", "update")):
         raise StructureError(
             where,
             f"the optimizer is {learner.optimizer!r}, which is not an (init, update) pair. "

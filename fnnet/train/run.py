@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.data import Dataset
-from fnnet.errors import ShapeError, within
+from fnnet.errors import HyperparameterError, ShapeError, within
+from fnnet.recipes import describe
 from fnnet.train import files
-from fnnet.train.checks import check_data
+from fnnet.train.checks import check_classes, check_data
 from fnnet.train.history import History
 from fnnet.train.learner import Learner, Monitor
 from fnnet.train.programs import Programs, on_device, programs
@@ -33,7 +34,7 @@ class Run:
         history: scores by name, one value an epoch.
         monitor: the score that chose the best parameters.
         input_spec: shape and dtype of one input.
-        batch_size: examples a step.
+        batch_size: examples a step; None for all of them.
         seconds: time in training, without ``compile_seconds``.
         compile_seconds: time in compiling.
     """
@@ -44,7 +45,7 @@ class Run:
     history: History
     monitor: Monitor
     input_spec: jax.ShapeDtypeStruct
-    batch_size: int
+    batch_size: int | None
     seconds: float = 0.0
     compile_seconds: float = 0.0
 
@@ -114,9 +115,20 @@ class Run:
         """
         data = check_data("evaluate", "the data", data)
         state = self.state._replace(params=self.params, model_state=self.model_state)
+        spec = jax.ShapeDtypeStruct((1, *self.input_spec.shape), self.input_spec.dtype)
+        outputs = jax.eval_shape(self._programs().predict, self.hyperparameters, self.params, self.model_state, spec)
+        check_classes("evaluate", self.learner.loss, outputs.shape[1:], data)
         with within("evaluate"):
             scores = self._programs().evaluate(self.hyperparameters, state, on_device(data))
         return {name: float(value) for name, value in scores.items()}
+
+    @property
+    def description(self) -> str:
+        """The learner as the calls that make it, or the numbers that no learner can be made of."""
+        try:
+            return describe(self.learner)
+        except HyperparameterError:  # a learning rate of NaN, say: its run is a row of a sweep all the same
+            return f"{getattr(self.build, 'function', self.build)} with {self.hyperparameters}"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the best parameters as safetensors, with the model and the history in its header.

@@ -1,0 +1,92 @@
+"""What the tests of sweeps share: a small data set, one learner function, one finished sweep."""
+
+import jax
+import numpy as np
+import pytest
+
+import fnnet
+from fnnet import data, hp, losses, metrics, nn, optim
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@pytest.fixture
+def compilations():
+    """A list that grows by one with every program that XLA compiles during the test."""
+    found = []
+
+    def listen(name, seconds, **kwargs):
+        if name == COMPILED:
+            found.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield found
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.fixture(scope="session")
+def flowers():
+    """Training and validation data of three classes; 17 rows do not divide by a batch of 5."""
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(23, 3)).astype(np.float32)
+    targets = (inputs[:, 0] > 0).astype(np.int32) + (inputs[:, 1] > 0).astype(np.int32)
+    return data.from_arrays(inputs[:17], targets[:17]), data.from_arrays(inputs[17:], targets[17:])
+
+
+def make_learner(learning_rate=0.05, drop_rate=0.2, width=4, activation="tanh"):
+    model = nn.chain(nn.dense(width), getattr(nn, activation), nn.dropout(drop_rate), nn.dense(3))
+    return fnnet.Learner(model, losses.softmax_cross_entropy, optim.adam(learning_rate), {"accuracy": metrics.accuracy})
+
+
+@pytest.fixture(scope="session")
+def learner():
+    """The function from hyperparameters to a learner."""
+    return make_learner
+
+
+@pytest.fixture(scope="session")
+def sweep_flowers(flowers, learner):
+    """Sweeps the learner over the flowers; calls with the same number of lanes share one program."""
+
+    def sweep(space, function=learner, **changes):
+        arguments = {
+            "validation": flowers[1],
+            "epochs": 3,
+            "batch_size": 5,
+            "key": jax.random.key(2),
+            "progress": False,
+        }
+        return fnnet.sweep(function, space, flowers[0], **(arguments | changes))
+
+    return sweep
+
+
+@pytest.fixture(scope="session")
+def space():
+    """Two dimensions that are traced."""
+    return {"learning_rate": hp.log_uniform(1e-3, 1e-1), "drop_rate": hp.uniform(0.1, 0.5)}
+
+
+@pytest.fixture(scope="session")
+def swept(sweep_flowers, space):
+    """Three trials of two seeds."""
+    return sweep_flowers(space, trials=3, seeds=2)
+
+
+@pytest.fixture(scope="session")
+def same():
+    """Asserts that two trees have bitwise equal leaves."""
+
+    def check(a, b):
+        def plain(leaf):
+            is_key = hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+
+        assert jax.tree.structure(a) == jax.tree.structure(b)
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+            x, y = plain(x), plain(y)
+            assert x.dtype == y.dtype
+            assert x.shape == y.shape
+            assert x.tobytes() == y.tobytes(), f"{x} is not {y}"
+
+    return check

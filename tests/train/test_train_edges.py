@@ -1,0 +1,53 @@
+"""Edges of training: losses that know no weights, data that are almost right."""
+
+import jax
+import numpy as np
+import pytest
+
+import fnnet
+from fnnet import data, errors, losses, metrics, nn, optim
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture
+def line():
+    inputs = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
+    return inputs, inputs[:, :1].copy()
+
+
+def test_a_loss_without_weights_serves_or_is_refused_in_a_sentence(line):
+    learner = fnnet.Learner(nn.dense(1), lambda f, y: ((f - y) ** 2)[:, 0], optim.sgd(0.1))
+    try:
+        fnnet.fit(learner, line, epochs=1, batch_size=3, key=KEY, progress=False)
+    except errors.FnnetError:
+        pass
+    except TypeError:
+        pytest.fail("a bare TypeError")
+
+
+def test_a_loss_that_ignores_weights_does_not_count_padding(line):
+    learner = fnnet.Learner(nn.dense(1), lambda f, y, *, weights=None: ((f - y) ** 2)[:, 0], optim.sgd(0.0))
+    run = fnnet.fit(learner, line, epochs=1, batch_size=4, key=KEY, progress=False)
+    expected = np.mean((run.predict(line[0]) - line[1]) ** 2)
+    np.testing.assert_allclose(run.history["train/loss"], [expected], rtol=1e-5)
+
+
+def test_advance_needs_no_validation_data(line):
+    learner = fnnet.Learner(nn.dense(1), losses.squared_error, optim.sgd(0.1), {"mae": metrics.mean_absolute_error})
+    training = fnnet.training(learner)
+    _, rows = training.advance(training.init(KEY, line[0][:1]), data.Dataset(*line), None, 0, 1)
+    assert np.isfinite(rows["train/loss"][0])
+
+
+def test_negative_weights_are_refused(line):
+    learner = fnnet.Learner(nn.dense(1), losses.squared_error, optim.sgd(0.1))
+    table = data.Dataset(*line, np.full(7, -1, np.float32))
+    with pytest.raises(errors.DataError):
+        fnnet.fit(learner, table, epochs=1, batch_size=None, key=KEY, progress=False)
+
+
+def test_validation_targets_of_another_shape_are_refused_by_fit(line):
+    learner = fnnet.Learner(nn.dense(1), losses.squared_error, optim.sgd(0.1))
+    with pytest.raises(errors.ShapeError, match=r"^fit: predictions have shape"):
+        fnnet.fit(learner, line, validation=(line[0], line[1][:, 0]), epochs=1, key=KEY, progress=False)
