@@ -102,7 +102,7 @@ def check_number(
 ) -> None:
     """Raises unless a concrete ``value`` is a scalar number inside the interval; tracers pass.
 
-    NaN is never inside. Callables (schedules) pass: their values are only known at run time.
+    NaN and infinity never are. Callables (schedules) pass: their values are only known at run time.
     """
     if callable(value) or not is_concrete(value):
         return
@@ -117,10 +117,10 @@ def check_number(
     number = float(value)
     above = number > low if low_open else number >= low
     below = number < high if high_open else number <= high
-    if not (above and below):
+    if not (above and below and math.isfinite(number)):
         lower = f"{'more than' if low_open else 'at least'} {low:g}" if low > -math.inf else ""
         upper = f"{'less than' if high_open else 'at most'} {high:g}" if high < math.inf else ""
-        rule = " and ".join(part for part in (lower, upper) if part) or "a number"
+        rule = " and ".join(part for part in ("finite" if math.isinf(number) else "", lower, upper) if part) or "a number"
         raise HyperparameterError(where, f"{name} is {number:g}, but it has to be {rule}.")
 
 

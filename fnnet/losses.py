@@ -203,7 +203,8 @@ def softmax_cross_entropy(
     predictions, targets = _counted(weights, predictions, targets)
     log_probabilities = jax.nn.log_softmax(predictions.astype(wide(predictions.dtype)), axis=-1)
     if targets.shape == predictions.shape and jnp.issubdtype(targets.dtype, jnp.floating):
-        terms = targets.astype(log_probabilities.dtype) * log_probabilities
+        y = targets.astype(log_probabilities.dtype)
+        terms = jnp.where(y == 0, 0, y * log_probabilities)  # 0·log 0 = 0
     elif targets.shape == predictions.shape[:-1] and jnp.issubdtype(targets.dtype, jnp.integer):
         # A choice by comparison: on CPUs the gradient of a gather is a scatter, one element after the other.
         if targets.dtype.itemsize < 4:

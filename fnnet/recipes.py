@@ -6,7 +6,7 @@ it was made. From that note fnnet can
 
 - take the numbers out (`split`), so that two models which differ only in their float hyperparameters share
   one compiled program, to which the numbers are arguments;
-- write the model down (`describe`) and build it again from the text in a file (`rebuild`).
+- write the model down (`describe`), for people and for the headers of files.
 
 What carries no recipe (a user's own function) is compared by identity, as in `jax.jit` itself.
 """
@@ -42,6 +42,7 @@ def recipe(factory: Factory) -> Factory:
         _carrier(made).__recipe__ = Recipe(make, args, kwargs, type(made))
         return made
 
+    make.__factory__ = True  # type: ignore[attr-defined]
     return make  # type: ignore[return-value]
 
 

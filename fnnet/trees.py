@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fnnet.errors import StructureError
 from fnnet.types import Array, PyTree, Scalar
 
 
@@ -28,7 +29,7 @@ def safe_sqrt(x: Array) -> Array:
 
 
 def safe_divide(a: Array, b: Array) -> Array:
-    """a / b, and 0 where b is 0, there with finite derivatives; NaN stays NaN."""
+    """Quotient a / b, and 0 where b is 0, there with finite derivatives; NaN stays NaN."""
     nonzero = b != 0
     return jnp.where(nonzero, a / jnp.where(nonzero, b, 1), 0 * a)
 
@@ -68,7 +69,12 @@ def path_name(path: tuple[Any, ...]) -> str:
 def flatten_with_names(tree: PyTree) -> dict[str, Any]:
     """The leaves by the name of their path, in the order of `jax.tree.leaves`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {path_name(path): leaf for path, leaf in leaves}
+    named = {path_name(path): leaf for path, leaf in leaves}
+    if len(named) != len(leaves):
+        raise StructureError(
+            "flatten_with_names", "two leaves have one name, since a key holds a slash. Use keys without slashes."
+        )
+    return named
 
 
 def unflatten_from_names(like: PyTree, named: Mapping[str, Any]) -> PyTree:

@@ -57,6 +57,8 @@ def as_layer(part: LayerLike) -> Layer:
             f"a part is {part!r}, which is neither a layer nor a function of one array. "
             f"Pass layers such as nn.dense(64) and functions such as nn.relu.",
         )
+    if getattr(part, "__factory__", False):
+        raise StructureError("chain", f"{part.__name__} makes a layer but is none. Call it: nn.{part.__name__}(…).")
     function = part
 
     def init(key: Any, x: Any) -> tuple[PyTree, PyTree]:
