@@ -8,6 +8,7 @@ function that gives one value an example, serves as a metric too: it is averaged
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -38,6 +39,9 @@ class Metric(NamedTuple):
             weights = jnp.ones(predictions.shape[:1], wide(predictions.dtype))
         weights = jnp.asarray(weights)
         return self.compute(self.sums(predictions, targets, weights))
+
+
+_CALL = inspect.Signature(list(inspect.signature(Metric.__call__).parameters.values())[1:])
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
@@ -94,7 +98,8 @@ def _metric(
         def metric(predictions: Any, targets: Any, *, weights: Any = None) -> Array:
             return behind(predictions, targets, weights=weights)
 
-        del metric.__wrapped__  # the call has weights, which the function that describes examples has not
+        # The call has weights, which the function that describes examples has not.
+        metric.__signature__ = _CALL  # type: ignore[attr-defined]
         metric.metric = behind  # type: ignore[attr-defined]
         return metric
 

@@ -1,149 +1,185 @@
-"""Optimizers with a step size of its own for every parameter."""
+"""Optimizers with a step size of its own for every parameter, from the squares of its gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from fnnet.errors import StructureError, check_number
-from fnnet.optim.base import Optimizer, elementwise, rate
+from fnnet.optim.base import Optimizer, elementwise, lift, rate
 from fnnet.recipes import recipe
-from fnnet.trees import safe_sqrt
-from fnnet.types import PyTree, Scalar, Schedule
+from fnnet.trees import safe_divide, safe_sqrt
+from fnnet.types import Scalar, Schedule
 
 
-def _check(where: str, learning_rate: Any, b1: Any, b2: Any, eps: Any, eps_root: Any = 0.0) -> None:
-    check_number(where, "learning_rate", learning_rate, low=0.0)
-    check_number(where, "b1", b1, low=0.0, high=1.0, high_open=True)
-    check_number(where, "b2", b2, low=0.0, high=1.0, high_open=True)
-    check_number(where, "eps", eps, low=0.0)
-    check_number(where, "eps_root", eps_root, low=0.0)
-
-
-@elementwise("mu", "nu")
-def adam(
+@elementwise("sum_of_squares")
+def adagrad(
     learning_rate: Scalar | Schedule,
-    b1: Scalar = 0.9,
-    b2: Scalar = 0.999,
-    eps: Scalar = 1e-8,
+    initial_accumulator_value: Scalar = 0.0,
+    eps: Scalar = 1e-10,
     eps_root: Scalar = 0.0,
 ) -> Any:
-    """Adam, adaptive moment estimation.
+    """AdaGrad: the learning rate of a parameter falls with all the gradients that it has had.
 
-    m ← β₁ m + (1 − β₁) g
-    v ← β₂ v + (1 − β₂) g²
-    θ ← θ − α · m̂ / (√(v̂ + ε_root) + ε)   with m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)
+    s ← s + g²   from s₀
+    θ ← θ − α g / (√(s + ε_root) + ε)
 
     Args:
-        learning_rate: α > 0, or a schedule.
-        b1: β₁ in [0, 1), memory of the mean.
-        b2: β₂ in [0, 1), memory of the square.
-        eps: ε ≥ 0, outside of the root.
-        eps_root: ε_root ≥ 0, inside of the root.
+        learning_rate: α ≥ 0, or a schedule.
+        initial_accumulator_value: s₀ ≥ 0.
+        eps: ε ≥ 0, outside of the root, where lecture 001 has it (its δ, perhaps 1e-7).
+        eps_root: ε_root ≥ 0, inside of the root, where lectures 000 and 003 have it.
 
     Returns:
-        Optimizer with state ``(count, mu, nu)``.
+        Optimizer with state ``(count, sum_of_squares)``; the sum is 0 before the first update, which adds s₀.
 
     Raises:
         HyperparameterError: a number out of range.
 
-    Same as ``torch.optim.Adam(lr, (b1, b2), eps)`` for eps_root = 0, and ``optax.adam``.
+    Same as ``torch.optim.Adagrad(params, learning_rate, initial_accumulator_value=s₀, eps=eps)`` for eps_root = 0, and
+    ``optax.adagrad(learning_rate, s₀, eps=eps_root)`` for eps = 0; optax's s₀ is 0.1 unless told.
+    Lecture 004 divides the gradient of step t by the sum up to step t − 1, which is 0/0 at first; this is not done.
 
-    Source: lecture 000, "Adam"; lectures 001 to 004; Kingma and Ba, 2015.
+    Source: lecture 000, "AdaGrad"; lecture 001, Algorithm 3; lecture 003, "Adaptive learning rate algorithms";
+    lecture 004, "AdaGrad approximation"; Duchi, Hazan and Singer, 2011.
 
     >>> import jax.numpy as jnp
-    >>> optimizer = adam(0.125, eps=0.0)
-    >>> updates, state = optimizer.update(jnp.array([5.0, -0.01]), optimizer.init(jnp.zeros(2)))
-    >>> print(updates.round(4))
-    [-0.125  0.125]
+    >>> optimizer = adagrad(1.0, eps=0.0)
+    >>> state = optimizer.init(jnp.zeros(1))
+    >>> for gradient in (3.0, 4.0):
+    ...     updates, state = optimizer.update(jnp.array([gradient]), state)
+    >>> print(updates)  # 4 / √(9 + 16)
+    [-0.8]
     """
-    _check("adam", learning_rate, b1, b2, eps, eps_root)
+    check_number("adagrad", "learning_rate", learning_rate, low=0.0)
+    check_number("adagrad", "initial_accumulator_value", initial_accumulator_value, low=0.0)
+    check_number("adagrad", "eps", eps, low=0.0)
+    check_number("adagrad", "eps_root", eps_root, low=0.0)
 
-    def update(t: Any, g: Any, m: Any, v: Any) -> Any:
-        m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * g**2
-        step = -rate(learning_rate, t) * (m / (1 - b1**t)) / (safe_sqrt(v / (1 - b2**t) + eps_root) + eps)
-        return step, m, v
+    def update(t: Any, g: Any, s: Any) -> Any:
+        s = jnp.where(t == 1, initial_accumulator_value, s) + g**2
+        step = -rate(learning_rate, t) * safe_divide(g, safe_sqrt(s + eps_root) + eps)
+        return step, s
 
     return update
 
 
 @recipe
-def adamw(
+def rmsprop(
     learning_rate: Scalar | Schedule,
-    b1: Scalar = 0.9,
-    b2: Scalar = 0.999,
+    decay: Scalar = 0.9,
     eps: Scalar = 1e-8,
     eps_root: Scalar = 0.0,
-    weight_decay: Scalar = 1e-2,
-    mask: Callable[[PyTree], PyTree] | None = None,
+    centered: bool = False,
+    momentum: Scalar | None = None,
+    nesterov: bool = False,
 ) -> Optimizer:
-    """AdamW: Adam with weight decay that does not pass through the moments.
+    """RMSProp: the gradient divided by the root of a running mean of its square.
 
-    m, v as in Adam, and θ ← θ − α · (m̂ / (√(v̂ + ε_root) + ε) + λ θ)
+    plain:     v ← ρ v + (1 − ρ) g²,  r = g / (√(v + ε_root) + ε),  θ ← θ − α r
+    centred:   m ← ρ m + (1 − ρ) g as well, and v − m² in place of v under the root
+    momentum:  u ← γ u + r,  θ ← θ − α u
+    Nesterov:  u ← γ u + r,  θ ← θ − α (r + γ u)
 
     Args:
-        learning_rate: α > 0, or a schedule.
-        b1: β₁ in [0, 1).
-        b2: β₂ in [0, 1).
+        learning_rate: α ≥ 0, or a schedule.
+        decay: ρ in [0, 1), the weight of the past.
         eps: ε ≥ 0, outside of the root.
-        eps_root: ε_root ≥ 0, inside of the root.
-        weight_decay: λ ≥ 0.
-        mask: from the parameters to a tree of booleans, true where a leaf decays; None for every leaf.
+        eps_root: ε_root ≥ 0, inside of the root, where the lectures have it.
+        centered: whether to divide by an estimate of the standard deviation rather than of the root mean square.
+        momentum: γ in [0, 1), or None for none and no accumulator.
+        nesterov: whether to look ahead; needs momentum.
 
     Returns:
-        Optimizer with state ``(count, mu, nu)``; its update needs ``params``.
+        Optimizer with state ``(count, nu)``, then ``mu`` if centred and ``trace`` with momentum.
 
     Raises:
         HyperparameterError: a number out of range.
-        StructureError: update without ``params``.
+        StructureError: ``nesterov`` without momentum.
 
-    Same as ``torch.optim.AdamW(lr, (b1, b2), eps, weight_decay)`` for eps_root = 0, and ``optax.adamw``
-    (whose weight_decay is 1e-4 unless told).
+    Same as ``torch.optim.RMSprop(params, learning_rate, alpha=decay, eps=eps, momentum=momentum, centered=centered)``
+    for eps_root = 0, whose alpha is 0.99 unless told; and ``optax.rmsprop(learning_rate, decay, eps=eps_root, ...)``
+    for eps = 0, or with ``eps_in_sqrt=False`` for eps_root = 0. optax multiplies by α before the momentum, which is
+    the same for a constant α. Lecture 004 gives its γ to the new square: decay = 1 − γ; and it divides by the mean up
+    to step t − 1, which is 0/0 at first; this is not done.
 
-    Source: lecture 000, "Newer Adam approaches"; Loshchilov and Hutter, 2019.
+    Source: lecture 000, "RMSProp"; lecture 001, section 7; lecture 002, "RMSprop (precursor to Adam)"; lecture 003,
+    "Adaptive learning rate algorithms"; lecture 004, "RMSprop approximation"; centred: Graves, 2013.
 
     >>> import jax.numpy as jnp
-    >>> optimizer = adamw(0.125, weight_decay=0.5)
-    >>> params = jnp.array([1.0])
-    >>> updates, state = optimizer.update(jnp.zeros(1), optimizer.init(params), params)
+    >>> optimizer = rmsprop(1.0, decay=0.75, eps=0.0)
+    >>> updates, state = optimizer.update(jnp.array([5.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> updates.tolist()
-    [-0.0625]
+    [-2.0, 2.0]
     """
-    optimizer = _adamw(learning_rate, b1, b2, eps, eps_root, weight_decay)
-    if mask is None:
-        return optimizer
-    decays = mask
+    check_number("rmsprop", "learning_rate", learning_rate, low=0.0)
+    check_number("rmsprop", "decay", decay, low=0.0, high=1.0, high_open=True)
+    check_number("rmsprop", "eps", eps, low=0.0)
+    check_number("rmsprop", "eps_root", eps_root, low=0.0)
+    if momentum is not None:
+        check_number("rmsprop", "momentum", momentum, low=0.0, high=1.0, high_open=True)
+    elif nesterov:
+        raise StructureError("rmsprop", "nesterov=True looks ahead along the momentum. Pass momentum=0.9, say.")
+    optional = (*["mu"] * centered, *["trace"] * (momentum is not None))
 
-    def update(grads: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
-        if params is None:
-            raise StructureError("adamw", "needs the parameters. Call update(grads, state, params).")
-        shown = jax.tree.map(lambda p, decay: jnp.where(decay, p, jnp.zeros_like(p)), params, decays(params))
-        return optimizer.update(grads, state, shown, **extra)
+    def update(t: Any, g: Any, v: Any, *others: Any) -> Any:
+        kept = dict(zip(optional, others, strict=True))
+        v = decay * v + (1 - decay) * g**2
+        square = v
+        if centered:
+            m = kept["mu"] = decay * kept["mu"] + (1 - decay) * g
+            square = jnp.maximum(v - m**2, 0)  # a variance, which rounding can make negative
+        r = safe_divide(g, safe_sqrt(square + eps_root) + eps)
+        step = r
+        if momentum is not None:
+            u = kept["trace"] = momentum * kept["trace"] + r
+            step = r + momentum * u if nesterov else u
+        return -rate(learning_rate, t) * step, v, *kept.values()
 
-    return Optimizer(optimizer.init, update)
+    return lift("rmsprop", ("nu", *optional), update)
 
 
-@elementwise("mu", "nu")
-def _adamw(
-    learning_rate: Scalar | Schedule,
-    b1: Scalar,
-    b2: Scalar,
-    eps: Scalar,
-    eps_root: Scalar,
-    weight_decay: Scalar,
-) -> Any:
-    _check("adamw", learning_rate, b1, b2, eps, eps_root)
-    check_number("adamw", "weight_decay", weight_decay, low=0.0)
+@elementwise("e_g", "e_x")
+def adadelta(learning_rate: Scalar | Schedule = 1.0, rho: Scalar = 0.9, eps: Scalar = 1e-6) -> Any:
+    """AdaDelta: RMSProp whose learning rate is the root mean square of its own past steps.
 
-    def update(t: Any, g: Any, m: Any, v: Any, *, params: Any) -> Any:
-        m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * g**2
-        adam_step = (m / (1 - b1**t)) / (safe_sqrt(v / (1 - b2**t) + eps_root) + eps)
-        step = -rate(learning_rate, t) * (adam_step + weight_decay * params)
-        return step, m, v
+    v ← ρ v + (1 − ρ) g²
+    Δ = g √(d + ε) / √(v + ε)
+    d ← ρ d + (1 − ρ) Δ²
+    θ ← θ − α Δ
+
+    Args:
+        learning_rate: α ≥ 0, or a schedule; 1 in the paper and in the lecture's idea of a method without one.
+        rho: ρ in [0, 1), the weight of the past.
+        eps: ε > 0, inside of both roots: it is all that the first step's size comes from, so outside it makes no
+            sense.
+
+    Returns:
+        Optimizer with state ``(count, e_g, e_x)``: v and d.
+
+    Raises:
+        HyperparameterError: a number out of range.
+
+    Same as ``torch.optim.Adadelta(params, learning_rate, rho, eps)`` and ``optax.adadelta(learning_rate, rho, eps)``.
+    Lecture 004 divides by the mean up to step t − 1, which is 0/0 at first; this is not done for v.
+
+    Source: lecture 004, "AdaDelta approximation"; Zeiler, 2012, Algorithm 1.
+
+    >>> import jax.numpy as jnp
+    >>> optimizer = adadelta(rho=0.75, eps=1e-6)
+    >>> updates, state = optimizer.update(jnp.array([5.0, -5.0]), optimizer.init(jnp.zeros(2)))
+    >>> print(updates.round(6))
+    [-0.002  0.002]
+    """
+    check_number("adadelta", "learning_rate", learning_rate, low=0.0)
+    check_number("adadelta", "rho", rho, low=0.0, high=1.0, high_open=True)
+    check_number("adadelta", "eps", eps, low=0.0, low_open=True)
+
+    def update(t: Any, g: Any, v: Any, d: Any) -> Any:
+        v = rho * v + (1 - rho) * g**2
+        delta = g * safe_sqrt(d + eps) / safe_sqrt(v + eps)
+        d = rho * d + (1 - rho) * delta**2
+        return -rate(learning_rate, t) * delta, v, d
 
     return update

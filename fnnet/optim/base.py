@@ -48,59 +48,76 @@ def rate(learning_rate: Scalar | Schedule, t: Array) -> Array:
     return jnp.asarray(learning_rate(t - 1) if callable(learning_rate) else learning_rate, t.dtype)
 
 
-def elementwise(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., Optimizer]]:
+def elementwise(*fields: str, name: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Optimizer]]:
     """Lifts an optimizer that is written for one array to pytrees.
 
     The decorated factory returns ``update(t, g, *accumulators) -> (step, *accumulators)``: ``t`` = 1, 2, … as a
     float scalar, ``g`` the gradient of one leaf, one accumulator for each name in ``fields`` (zeros at first).
     If ``update`` has an argument named ``params`` it gets the leaf of the parameters as well.
 
+    Errors speak of ``name``, the public function; unless told, the factory's.
+
     The state is a NamedTuple ``(count, *fields)``. Arithmetic and accumulators are at least float32, since
     1 − b2 = 0.001 of a bfloat16 accumulator rounds away; the step comes back in the dtype of the gradient.
     """
 
-    def lift(factory: Callable[..., Any]) -> Callable[..., Optimizer]:
-        name = factory.__name__
-        State: Any = _state_type(f"{name.strip('_').title().replace('_', '')}State", fields)
-
+    def decorate(factory: Callable[..., Any]) -> Callable[..., Optimizer]:
         @recipe
         @functools.wraps(factory)
         def make(*args: Any, **kwargs: Any) -> Optimizer:
-            one_array = factory(*args, **kwargs)
-            wants_params = "params" in inspect.signature(one_array).parameters
-
-            def init(params: PyTree) -> Any:
-                check_parameters(name, params)
-                zeros = [jax.tree.map(lambda p: jnp.zeros(p.shape, wide(p.dtype)), params) for _ in fields]
-                return State(jnp.zeros((), jnp.int32), *zeros)
-
-            def update(grads: PyTree, state: Any, params: PyTree = None, **extra: Any) -> tuple[PyTree, Any]:
-                if wants_params and params is None:
-                    raise StructureError(name, "needs the parameters. Call update(grads, state, params).")
-                count = state.count + 1
-                structure = jax.tree.structure(grads)
-                leaves = jax.tree.leaves(grads)
-                columns = [jax.tree.leaves(accumulator) for accumulator in state[1:]]
-                check_same_structure(name, grads, *state[1:], *([params] if wants_params else []))
-                theta = jax.tree.leaves(params) if wants_params else [None] * len(leaves)
-                results = []
-                for g, p, *accumulators in zip(leaves, theta, *columns, strict=True):
-                    dtype = wide(g.dtype)
-                    given = {"params": p.astype(dtype)} if wants_params else {}
-                    step, *accumulators = one_array(count.astype(dtype), g.astype(dtype), *accumulators, **given)
-                    results.append((step.astype(g.dtype), *(a.astype(dtype) for a in accumulators)))
-                updates, *accumulators = (jax.tree.unflatten(structure, c) for c in zip(*results, strict=True))
-                return updates, State(count, *accumulators)
-
-            return Optimizer(init, update)
+            return lift(name or factory.__name__, fields, factory(*args, **kwargs))
 
         return make
 
-    return lift
+    return decorate
 
 
-def _state_type(name: str, fields: tuple[str, ...]) -> Any:
-    return NamedTuple(name, [("count", Array), *((field, PyTree) for field in fields)])
+def lift(where: str, fields: tuple[str, ...], one_array: Callable[..., Any]) -> Optimizer:
+    """The optimizer for pytrees of an update for one array, as `elementwise` describes it.
+
+    For a factory whose accumulators depend on its arguments; `elementwise` serves the others.
+    """
+    State = _state_type(where, fields)
+    wants_params = "params" in inspect.signature(one_array).parameters
+
+    def init(params: PyTree) -> Any:
+        check_parameters(where, params)
+        zeros = [jax.tree.map(lambda p: jnp.zeros(p.shape, wide(p.dtype)), params) for _ in fields]
+        return State(jnp.zeros((), jnp.int32), *zeros)
+
+    def update(grads: PyTree, state: Any, params: PyTree = None, **extra: Any) -> tuple[PyTree, Any]:
+        if wants_params and params is None:
+            raise StructureError(where, "needs the parameters. Call update(grads, state, params).")
+        count = state.count + 1
+        structure = jax.tree.structure(grads)
+        leaves = jax.tree.leaves(grads)
+        columns = [jax.tree.leaves(accumulator) for accumulator in state[1:]]
+        check_same_structure(where, grads, *state[1:], *([params] if wants_params else []))
+        theta = jax.tree.leaves(params) if wants_params else [None] * len(leaves)
+        results = []
+        for g, p, *accumulators in zip(leaves, theta, *columns, strict=True):
+            dtype = wide(g.dtype)
+            given = {"params": p.astype(dtype)} if wants_params else {}
+            step, *accumulators = one_array(count.astype(dtype), g.astype(dtype), *accumulators, **given)
+            results.append((step.astype(g.dtype), *(a.astype(dtype) for a in accumulators)))
+        updates, *accumulators = (jax.tree.unflatten(structure, c) for c in zip(*results, strict=True))
+        return updates, State(count, *accumulators)
+
+    return Optimizer(init, update)
+
+
+@functools.cache
+def _state_type(where: str, fields: tuple[str, ...]) -> Any:
+    """A NamedTuple (count, *fields): one class for all optimizers of a name, so that their states fit together."""
+    name = f"{where.title().replace('_', '')}State"
+    make: Any = NamedTuple
+    state = make(name, [("count", Array), *((field, PyTree) for field in fields)])
+    state.__reduce__ = lambda self: (_restore, (where, fields, tuple(self)))  # a class made here has no place to import
+    return state
+
+
+def _restore(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+    return _state_type(name, fields)(*values)
 
 
 def check_parameters(where: str, params: PyTree) -> None:
@@ -109,6 +126,12 @@ def check_parameters(where: str, params: PyTree) -> None:
     if not leaves:
         raise StructureError(where, "the parameters are an empty tree, so there is nothing to train.")
     for path, leaf in leaves:
+        if not hasattr(leaf, "dtype"):
+            raise StructureError(
+                where,
+                f"parameter {path_name(path) or '(the only one)'} is {leaf!r}, which is not an array. Make it one "
+                f"with jnp.array({leaf!r}).",
+            )
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             raise StructureError(
                 where,
@@ -139,7 +162,6 @@ def check_same_structure(where: str, grads: PyTree, *others: PyTree) -> None:
                 )
 
 
-@functools.lru_cache(maxsize=256)
 def _accepts(update: Callable[..., Any]) -> frozenset[str] | None:
     """The names of extra arguments that an update function takes, or None if it takes any."""
     parameters = inspect.signature(update).parameters.values()
