@@ -18,9 +18,9 @@ from jax import lax
 from fnnet.types import Array, Integer
 
 INITIALISATION, ORDER, NOISE = range(3)
-"""What a key is for; folded into the root key first, so that no two purposes ever share a draw."""
+"""What a draw is for, so that no two purposes ever share one: folded into the root key, or hashed with its words."""
 
-_GOLDEN = np.uint32(0x9E3779B9)
+_GOLDEN, _OTHER = np.uint32(0x9E3779B9), np.uint32(0x85EBCA6B)
 _ROUNDS = 6
 
 
@@ -117,7 +117,7 @@ def permuted(positions: Array, size: int, root: Array, epoch: Integer) -> Array:
         place = place + seed % np.uint32(size)
         place = jnp.where(place >= np.uint32(size), place - np.uint32(size), place)
         place = jnp.where(place < block, _scramble(place, seed, width), place)
-        place = jnp.where(place >= last, last + _scramble(place - last, _mix(seed + _GOLDEN), width), place)
+        place = jnp.where(place >= last, last + _scramble(place - last, _mix(seed ^ _OTHER), width), place)
     return place.astype(jnp.int32)
 
 

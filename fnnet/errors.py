@@ -120,7 +120,9 @@ def check_number(
     if not (above and below and math.isfinite(number)):
         lower = f"{'more than' if low_open else 'at least'} {low:g}" if low > -math.inf else ""
         upper = f"{'less than' if high_open else 'at most'} {high:g}" if high < math.inf else ""
-        rule = " and ".join(part for part in ("finite" if math.isinf(number) else "", lower, upper) if part) or "a number"
+        rule = (
+            " and ".join(part for part in ("finite" if math.isinf(number) else "", lower, upper) if part) or "a number"
+        )
         raise HyperparameterError(where, f"{name} is {number:g}, but it has to be {rule}.")
 
 

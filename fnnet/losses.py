@@ -152,20 +152,49 @@ def absolute_error(
     return _per_example("absolute_error", difference * jnp.sign(difference), weights)
 
 
-def _check_classes(shape: tuple[int, ...], targets: Any) -> None:
-    """Raises if concrete class ids do not all name one of the outputs."""
+def _first_row(wrong: np.ndarray) -> str:
+    rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
+    return f"{len(rows)} example{'s' if len(rows) != 1 else ''}, first at row {rows[0]}"
+
+
+def _check_labels(shape: tuple[int, ...], targets: Any) -> None:
+    """Raises if concrete labels are not between 0 and 1."""
     targets = np.asarray(targets)
-    if not np.issubdtype(targets.dtype, np.integer) or targets.shape == shape:
-        return
+    wrong = (targets < 0) | (targets > 1)
+    if wrong.any():
+        raise DataError(
+            "sigmoid_binary_cross_entropy",
+            f"targets contain {targets[wrong][0]}, but labels lie between 0 and 1: {_first_row(wrong)}. For more than "
+            f"two classes use losses.softmax_cross_entropy, for numbers losses.squared_error.",
+        )
+
+
+def _check_classes(shape: tuple[int, ...], targets: Any) -> None:
+    """Raises if concrete class ids do not all name one of the outputs, or distributions are none."""
+    targets = np.asarray(targets)
     classes = shape[-1]
+    if classes == 1:
+        raise DataError(
+            "softmax_cross_entropy",
+            "the model has one output, whose softmax is always 1. Give it one output a class, or use "
+            "losses.sigmoid_binary_cross_entropy.",
+        )
+    if not np.issubdtype(targets.dtype, np.integer) or targets.shape == shape:
+        wrong = (targets < 0).any(axis=-1) | (abs(targets.sum(axis=-1, dtype=np.float64) - 1) > 1e-3)
+        if wrong.any():
+            raise DataError(
+                "softmax_cross_entropy",
+                f"targets are floats, but not distributions, which are not negative and sum to 1: {_first_row(wrong)}. "
+                f"Pass class ids as integers, or use losses.squared_error for numbers.",
+            )
+        return
     wrong = (targets < 0) | (targets >= classes)
     if wrong.any():
-        rows = np.flatnonzero(wrong.reshape(len(targets), -1).any(axis=1))
         value = targets[wrong].max() if (targets[wrong] >= classes).any() else targets[wrong].min()
         raise DataError(
             "softmax_cross_entropy",
             f"targets contain class {value} but the model has {classes} outputs (classes 0 to {classes - 1}): "
-            f"{len(rows)} example{'s' if len(rows) != 1 else ''}, first at row {rows[0]}.",
+            f"{_first_row(wrong)}.",
         )
 
 
@@ -217,12 +246,13 @@ def softmax_cross_entropy(
             "softmax_cross_entropy",
             f"predictions have shape {predictions.shape} and targets {targets.dtype}{targets.shape}; targets are "
             f"class ids, integers of shape {predictions.shape[:-1]}, or distributions, floats of shape "
-            f"{predictions.shape}. Cast ids with y.astype(int), or drop a last axis of length 1 with y[..., 0].",
+            f"{predictions.shape}. Cast ids with y.astype(int) and distributions with y.astype(float), or drop a last "
+            f"axis of length 1 with y[..., 0].",
         )
     return _per_example("softmax_cross_entropy", -terms.sum(axis=-1), weights)
 
 
-@_loss()
+@_loss(check=_check_labels)
 def sigmoid_binary_cross_entropy(
     predictions: Float[Array, "batch ..."], targets: Any, *, weights: Any = None
 ) -> Float[Array, " batch"]:

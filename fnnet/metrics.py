@@ -147,9 +147,9 @@ def accuracy(predictions: Array, targets: Array) -> Array:
     >>> float(accuracy(jnp.array([[0.1, 0.9], [0.8, 0.2]]), jnp.array([1, 1])))
     0.5
     """
-    if targets.shape == predictions.shape and not jnp.issubdtype(targets.dtype, jnp.integer):
+    if targets.shape == predictions.shape and targets.shape[-1] > 1 and not jnp.issubdtype(targets.dtype, jnp.integer):
         targets = jnp.argmax(targets, axis=-1)
-    if targets.shape != predictions.shape[:-1]:
+    if targets.shape != predictions.shape[:-1] or predictions.shape[-1] == 1:
         raise ShapeError(
             "accuracy",
             f"predictions have shape {predictions.shape} and targets {targets.shape}; targets are class ids of "

@@ -25,12 +25,12 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 
 class Recipe(NamedTuple):
-    """``factory(*args, **kwargs)`` gives the object again."""
+    """``factory(*args, **kwargs)`` gives the object again; ``made`` is the very object that it is the recipe of."""
 
     factory: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    kind: type
+    made: Any
 
 
 def recipe(factory: Factory) -> Factory:
@@ -39,11 +39,20 @@ def recipe(factory: Factory) -> Factory:
     @functools.wraps(factory)
     def make(*args: Any, **kwargs: Any) -> Any:
         made = factory(*args, **kwargs)
-        _carrier(made).__recipe__ = Recipe(make, args, kwargs, type(made))
+        # A list that the caller changes afterwards must not change what the recipe says.
+        _carrier(made).__recipe__ = Recipe(make, _copied(args), _copied(kwargs), made)
         return made
 
     make.__factory__ = True  # type: ignore[attr-defined]
     return make  # type: ignore[return-value]
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    if type(value) is tuple:
+        return tuple(_copied(item) for item in value)
+    return {name: _copied(item) for name, item in value.items()} if type(value) is dict else value
 
 
 def _carrier(made: Any) -> Any:
@@ -51,10 +60,16 @@ def _carrier(made: Any) -> Any:
 
 
 def recipe_of(made: Any) -> Recipe | None:
-    """The recipe of an object, or None if it was not made by a marked factory."""
+    """The recipe of an object, or None if it was not made, as it is, by a marked factory.
+
+    A layer with another ``init``, or a function whose attributes `functools.wraps` has copied, carries a recipe
+    that is not its own.
+    """
     found = getattr(_carrier(made), "__recipe__", None)
-    # A tuple of arguments or a learner may end with a function that carries a recipe of its own: not its recipe.
-    return found if isinstance(found, Recipe) and found.kind is type(made) else None
+    if not isinstance(found, Recipe) or type(found.made) is not type(made):
+        return None
+    parts = zip(made, found.made, strict=True) if isinstance(made, tuple) else [(made, found.made)]
+    return found if all(mine is its for mine, its in parts) else None
 
 
 class _Number:
@@ -163,6 +178,8 @@ def describe(made: Any) -> str:
         return open_ + ", ".join(describe(item) for item in made) + comma + close
     if isinstance(made, Mapping):
         return "{" + ", ".join(f"{name!r}: {describe(item)}" for name, item in made.items()) + "}"
+    if isinstance(made, np.generic):
+        made = made.item()
     if isinstance(made, float | int | str | bool | None.__class__):
         return repr(made)
     if isinstance(made, np.ndarray | np.generic | jax.Array):

@@ -188,7 +188,7 @@ def test_sweep_trains_prints_the_ten_best_and_leaves_the_files(command, tmp_path
         "sweep", "iris", "--trials", 4, "--seeds", 3, "--epochs", 2, "--space", "width=8", "--space", "depth=1"
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    folder = tmp_path / "runs" / "iris"
+    folder = tmp_path / "runs" / "sweep-iris"
     files = {path.name for path in folder.iterdir()}
     assert files >= {
         "table.parquet", "table.csv", "history.parquet", "asked.json", "best.safetensors",
@@ -216,7 +216,7 @@ def test_train_predicts_a_number_of_a_table_and_never_overwrites(command, tmp_pa
     table["y"] = 100 + 10 * table["a"]
     table.to_csv(tmp_path / "line.csv", index=False)
     arguments = ["train", "line.csv", "--target", "y", "--epochs", 3, "--width", 4, "--depth", 1]
-    for name in ("line", "line-2"):
+    for name in ("train-line", "train-line-2"):
         result = command(*arguments)
         assert result.exit_code == 0, result.output
         assert "2 inputs, a number (y)" in result.stdout

@@ -54,4 +54,4 @@ def test_the_readme_has_exactly_two_commands():
     commands = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
     assert len(commands) == 2
     assert commands[0].endswith("fnnet sweep digits")
-    assert commands[1].endswith("-m pytest")
+    assert commands[1].endswith("-m pytest -n 2")

@@ -38,6 +38,15 @@ def test_the_norm_of_a_mixed_tree_has_the_widest_dtype():
         assert trees.global_norm([jnp.ones(2, jnp.bfloat16), jnp.ones(2, jnp.float64)]).dtype == jnp.float64
 
 
+def test_safe_divide_is_the_quotient_and_zero_with_finite_derivatives_where_it_divides_by_zero():
+    with jax.enable_x64(True):
+        a, b = jnp.array([6.0, 0.0, 5.0, -1.0]), jnp.array([3.0, 2.0, 0.0, 0.0])
+        assert trees.safe_divide(a, b).tolist() == [2, 0, 0, 0]
+        slopes = jax.vmap(jax.grad(trees.safe_divide, (0, 1)))(a, b)
+        assert [slope.tolist() for slope in slopes] == [[1 / 3, 0.5, 0, 0], [-6 / 9, 0, 0, 0]]
+        assert jnp.isnan(trees.safe_divide(jnp.array([jnp.nan, jnp.nan, 1.0]), jnp.array([0.0, 1.0, jnp.nan]))).all()
+
+
 def test_safe_sqrt_is_the_root_with_derivative_zero_at_zero():
     with jax.enable_x64(True):
         x = jnp.array([0.0, 1e-300, 0.25, 4.0])

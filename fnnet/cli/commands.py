@@ -35,7 +35,8 @@ if typer is not None:
         str, typer.Option(metavar="WHAT", help="Missing values in a table: error, drop (rows) or impute.")
     ]
     Out = Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the results, new or empty.  [default: runs/DATA]")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the results, new or empty.  [default: runs/COMMAND-DATA]"),
     ]
     Seed = Annotated[int, typer.Option(metavar="N", help="The root of every random draw.")]
     BatchSize = Annotated[int, typer.Option(min=1, metavar="N", help="Examples a step.")]
@@ -85,7 +86,7 @@ def sweep(
         }
         dimensions = parse_spaces(space or [], default)
         require("fnnet sweep", "matplotlib", "experiments")  # before the work, not after it
-        folder, parts, key = prepare(source, target, missing, out, seed)
+        folder, parts, key = prepare("sweep", source, target, missing, out, seed)
         typer.echo(described(parts))
         swept = run_sweep(
             Perceptron.fitted(parts.train), dimensions, parts.train, validation=parts.validation,
@@ -147,19 +148,21 @@ def train(
         }  # fmt: skip
         check_values(hyperparameters)
         require("fnnet train", "matplotlib", "experiments")
-        folder, parts, key = prepare(source, target, missing, out, seed)
+        folder, parts, key = prepare("train", source, target, missing, out, seed)
         typer.echo(described(parts))
         learner = Perceptron.fitted(parts.train)(**hyperparameters)
         run = fit(learner, parts.train, validation=parts.validation, epochs=epochs, batch_size=batch_size, key=key)
+        if not run.history.epochs:
+            typer.echo("The run has no score, so there is nothing to keep.", err=True)
+            raise typer.Exit(1)
         folder.mkdir(parents=True, exist_ok=True)
         run.save(folder / "best.safetensors")
         run.history.to_frame().to_csv(folder / "history.csv")
-        if run.history.epochs:
-            chosen: dict[str, Any] = {"monitor": run.monitor.name, "maximize": run.monitor.maximize}
-            report.plot_history(run.history, folder / "curves.png", **chosen)
+        chosen: dict[str, Any] = {"monitor": run.monitor.name, "maximize": run.monitor.maximize}
+        report.plot_history(run.history, folder / "curves.png", **chosen)
         if run.status == "running":
             typer.echo(f"\nInterrupted after epoch {run.history.epochs} of {epochs}. What there is:", err=True)
-        tell_scores(run, parts, "The network of the best epoch")
+        tell_scores(run, parts, f"Step {int(run.state.best.step)}")
         tell_files(folder, started)
 
 
@@ -203,6 +206,9 @@ def sentences() -> Iterator[None]:
         except FnnetError as error:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(2) from error
+        except OSError as error:
+            typer.echo(f"Error: {error.filename or 'a file'}: {error.strerror or error}.", err=True)
+            raise typer.Exit(2) from error
 
 
 def use_every_core() -> None:
@@ -219,7 +225,9 @@ def use_every_core() -> None:
         config.update("jax_num_cpu_devices", cores)
 
 
-def prepare(source: str, target: str | None, missing: str, out: Path | None, seed: int) -> tuple[Path, Parts, Any]:
+def prepare(
+    command: str, source: str, target: str | None, missing: str, out: Path | None, seed: int
+) -> tuple[Path, Parts, Any]:
     """The folder to write to, the data in three parts, and the key for what follows."""
     import jax
 
@@ -238,7 +246,7 @@ def prepare(source: str, target: str | None, missing: str, out: Path | None, see
         dataset = read(source, **options)
     except FnnetError as error:
         raise type(error)(error.where, as_options(error.sentence)) from error
-    folder = output_folder(out, source if bundled else Path(source).stem)
+    folder = output_folder(out, f"{command}-{source if bundled else Path(source).stem}")
     key = jax.random.key(seed)
     return folder, three_parts(dataset, jax.random.fold_in(key, 0)), jax.random.fold_in(key, 1)
 

@@ -60,7 +60,8 @@ def dense(
         if len(x.shape) < 2:
             raise ShapeError(
                 "dense",
-                f"the input has shape {x.shape}, but (batch, features) is needed. Add the batch axis with x[None, :].",
+                f"the input has shape {x.shape}, but (batch, features) is needed. For one feature an example pass "
+                f"x[:, None], for a single example x[None, :].",
             )
         dtype = parameter_dtype(x)
         kernel_key, bias_key = jax.random.split(key)

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.data import Dataset
-from fnnet.errors import DivergenceWarning, HyperparameterError
+from fnnet.errors import DivergenceWarning, FnnetWarning, HyperparameterError
 from fnnet.sweeps.lanes import Lanes, choose_lanes, pad
 from fnnet.sweeps.ledger import Ledger
-from fnnet.sweeps.planning import Group, check_group, choose_monitor_of_all, draw_trials, group_trials
+from fnnet.sweeps.planning import Group, check_group, check_ranges, choose_monitor_of_all, draw_trials, group_trials
 from fnnet.sweeps.programs import group_programs
 from fnnet.sweeps.results import GroupResult, Sweep
 from fnnet.train.checks import check_run
@@ -100,15 +100,17 @@ def sweep(
     policy = choose_lanes(lanes, devices)
     drawn = draw_trials(space, trials, key, sampler)
     groups = group_trials(learner, drawn)
+    check_ranges(learner, drawn)
     for group in groups:
         check_group(group, space, train, validation, size)
     chosen = choose_monitor_of_all(groups, monitor, validation is not None)
     ledger = Ledger.open(
-        out, learner=learner, space=space, trials=len(drawn), seeds=seeds, epochs=epochs, batch_size=size, key=key,
-        sampler=sampler, monitor=chosen, train=train, validation=validation,
+        out, learner=learner, groups=groups, space=space, trials=len(drawn), seeds=seeds, epochs=epochs,
+        batch_size=size, key=key, sampler=sampler, monitor=chosen, train=train, validation=validation,
     )  # fmt: skip
-    shared = [policy.place(data and on_device(data), lanes=False) for data in (train, validation)]
-    spec = jax.ShapeDtypeStruct(shared[0].inputs.shape[1:], shared[0].inputs.dtype)
+    shared = [data and on_device(data) for data in (train, validation)]
+    one = on_device(train[:1]).inputs
+    spec = jax.ShapeDtypeStruct(one.shape[1:], one.dtype)
 
     results: list[GroupResult] = []
     with Progress(epochs * len(groups), "sweep", progress) as bar, interruption() as interrupted:
@@ -122,7 +124,10 @@ def sweep(
         raise KeyboardInterrupt
     swept = Sweep(drawn, seeds, results, chosen, spec, size)
     if ledger is not None:
-        ledger.write(swept)
+        try:
+            ledger.write(swept)
+        except OSError as error:  # a full disk must not take the finished runs along
+            warnings.warn(f"sweep: {ledger.folder} could not be written: {error}", FnnetWarning, stacklevel=2)
     sentence = swept.divergence()
     if sentence:
         warnings.warn(sentence, DivergenceWarning, stacklevel=2)
@@ -139,8 +144,9 @@ def _train_group(
     group: Group, number: int, policy: Lanes, shared: list[Any], batch_size: int | None, monitor: Monitor, seeds: int,
     epochs: int, key: Array, bar: Progress, interrupted: Callable[[], bool],
 ) -> GroupResult:  # fmt: skip
-    train, validation = shared
     runs = len(group.trials) * seeds
+    policy = policy.fitted(runs)
+    train, validation = (policy.place(data, lanes=False) for data in shared)
     lanes = policy.padded(runs)
     compiled = group_programs(group.build, batch_size, monitor, policy)
     per_epoch = steps_per_epoch(len(train), batch_size)
@@ -155,8 +161,8 @@ def _train_group(
 
     def report(step: int, rows: dict[str, np.ndarray], state: Any, pace: float) -> bool:
         status = np.asarray(state.status)[:runs]
-        column = rows[monitor.name][:runs, -1:]
-        finite = column[np.isfinite(column)]
+        scores = np.asarray(state.best.score)[:runs]
+        finite = scores[np.isfinite(scores)]
         best = (
             {f"best {monitor.name}": float(finite.max() if monitor.maximize else finite.min())} if finite.size else {}
         )
@@ -174,8 +180,10 @@ def _train_group(
         compiled=bar.compiled,
         report=report,
     )
-    # One ordinary array a leaf, on one device, without the lanes that only filled up.
-    states = jax.tree.map(lambda leaf: jax.device_put(leaf, policy.mesh.devices.flat[0])[:runs], driven.state)
+    # One ordinary array a leaf, without the lanes that only filled up, in the host's memory: the devices are for
+    # the group that comes next.
+    host = jax.local_devices(backend="cpu")[0]
+    states = jax.tree.map(lambda leaf: jax.device_put(leaf, host)[:runs], driven.state)
     if not driven.interrupted:
         states = states._replace(status=jnp.where(states.status == RUNNING, FINISHED, states.status))
     history = {name: values[:runs] for name, values in driven.rows.items()}

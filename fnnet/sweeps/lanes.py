@@ -34,6 +34,11 @@ class Lanes:
     def __hash__(self) -> int:
         return hash(self._key())
 
+    def fitted(self, runs: int) -> Lanes:
+        """The same policy without devices that would have no run, and without width that would be padding."""
+        devices = list(self.mesh.devices.flat)[:runs]
+        return Lanes(min(self.width, -(-runs // len(devices))), devices)
+
     def padded(self, lanes: int) -> int:
         """The number of lanes that fills every device, and every part of ``width``, evenly."""
         unit = self.mesh.size * max(self.width, 1)
@@ -77,10 +82,16 @@ def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lane
     accelerator needs many lanes at once to be busy.
     """
     devices = list(devices) if devices is not None else jax.local_devices()
+    if not devices:
+        raise HyperparameterError("sweep", "devices is empty. Leave it out to use all local devices.")
     if lanes == "auto":
         lanes = "map" if devices[0].platform == "cpu" else "vmap"
     widths: dict[Any, int] = {"map": 1, "vmap": 0}
-    if isinstance(lanes, bool) or not (lanes in widths or (isinstance(lanes, int) and lanes >= 1)):
+    if (
+        isinstance(lanes, bool)
+        or not isinstance(lanes, str | int)
+        or not (lanes in widths or (isinstance(lanes, int) and lanes >= 1))
+    ):
         raise HyperparameterError(
             "sweep", f"lanes is {lanes!r}, but it has to be 'auto', 'map', 'vmap' or a positive integer."
         )

@@ -17,6 +17,7 @@ import numpy as np
 from fnnet._version import __version__
 from fnnet.errors import FileError
 from fnnet.recipes import describe
+from fnnet.sweeps.planning import described
 from fnnet.sweeps.results import Sweep
 from fnnet.train.files import write_atomically
 
@@ -39,6 +40,11 @@ class Ledger:
             raise FileError("sweep", f"out={str(folder)!r} is a file, but a folder is needed.")
         request = _request(asked)
         path = folder / ASKED
+        if not path.exists() and folder.is_dir() and any(folder.iterdir()):
+            raise FileError(
+                "sweep",
+                f"{folder} holds files that are no sweep's, and nothing is overwritten. Choose another out=.",
+            )
         if path.exists():
             try:
                 before = json.loads(path.read_text())
@@ -98,7 +104,8 @@ def _request(asked: Mapping[str, Any]) -> dict[str, Any]:
         written = [{name: describe_dimension(value) for name, value in row.items()} for row in rows]
     data = {name: asked[name] for name in ("train", "validation") if asked[name] is not None}
     return {
-        "learner": getattr(function, "__qualname__", repr(function)),
+        "learner": getattr(getattr(function, "func", function), "__qualname__", type(function).__name__),
+        "structures": [described(group) for group in asked["groups"]],
         "space": written,
         **{name: asked[name] for name in ("trials", "seeds", "epochs", "batch_size", "sampler")},
         "monitor": {"name": asked["monitor"].name, "maximize": asked["monitor"].maximize},

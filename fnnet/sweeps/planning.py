@@ -45,6 +45,11 @@ class Build:
 
     function: Callable[..., Learner]
     static: tuple[tuple[str, Any], ...]
+    # Types of the static values: 1, 1.0 and True are equal to Python but not to a program.
+    kinds: tuple[type, ...] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", tuple(type(value) for _, value in self.static))
 
     def __call__(self, hyperparameters: Any) -> Learner:
         """The learner with these hyperparameters and the group's structure."""
@@ -167,18 +172,27 @@ def _trial(values: dict[str, Any], dimensions: dict[str, Dimension]) -> Trial:
 def group_trials(learner: Callable[..., Learner], trials: list[Trial]) -> list[Group]:
     """Trials by structure, in the order in which each structure first appears."""
     _check_names(learner, trials[0].values)
-    members: dict[Any, list[int]] = {}
+    members: dict[Build, list[int]] = {}
     for number, trial in enumerate(trials):
-        # 1, 1.0 and True are equal to Python but not to a program, hence the types.
-        kind = tuple((name, type(value), value) for name, value in trial.static.items())
-        members.setdefault(kind, []).append(number)
+        build = Build(learner, tuple(trial.static.items()))
+        members.setdefault(build, []).append(number)
     groups = []
-    for numbers in members.values():
-        first = trials[numbers[0]]
-        columns = {name: np.asarray([trials[n].traced[name] for n in numbers]) for name in first.traced}
-        arrays = {name: column.astype(jax.dtypes.canonicalize_dtype(column.dtype)) for name, column in columns.items()}
-        groups.append(Group(Build(learner, tuple(first.static.items())), numbers, arrays))
+    for build, numbers in members.items():
+        names = trials[numbers[0]].traced
+        columns = {name: np.asarray([trials[n].traced[name] for n in numbers]) for name in names}
+        groups.append(Group(build, numbers, {name: _narrowed(name, column) for name, column in columns.items()}))
     return groups
+
+
+def _narrowed(name: str, column: np.ndarray) -> np.ndarray:
+    """The values in the dtype that JAX gives them, which has to hold them."""
+    narrow = column.astype(jax.dtypes.canonicalize_dtype(column.dtype))
+    lost = (narrow != column) if column.dtype.kind in "iu" else (np.isinf(narrow) & np.isfinite(column))
+    if lost.any():
+        raise HyperparameterError(
+            "sweep", f"hyperparameter {name!r} is {column[lost][0]}, which {narrow.dtype} does not hold."
+        )
+    return narrow
 
 
 def _check_names(learner: Callable[..., Learner], values: dict[str, Any]) -> None:
@@ -213,6 +227,34 @@ def _check_names(learner: Callable[..., Learner], values: dict[str, Any]) -> Non
         raise HyperparameterError(
             "sweep", f"the learner needs {missing[0]!r}, which is neither in the space nor has a default."
         )
+
+
+def check_ranges(learner: Callable[..., Learner], trials: list[Trial]) -> None:
+    """Raises if a learner refuses a trial's numbers: traced, they would pass.
+
+    A number that is not finite is left to its lane, where it harms nobody else.
+    """
+    for number, trial in enumerate(trials):
+        if not all(np.isfinite(value) for value in trial.traced.values()):
+            continue
+        try:
+            learner(**trial.values)
+        except HyperparameterError as error:
+            values = ", ".join(f"{name}={describe(value)}" for name, value in trial.values.items())
+            raise HyperparameterError(
+                "sweep", f"trial {number} ({values}): {error.where}: {error.sentence} Narrow the space."
+            ) from error
+
+
+def described(group: Group) -> str:
+    """The learner of a group in words, its traced hyperparameters as ``array()``."""
+    said: list[str] = []
+
+    def ask(hyperparameters: dict[str, Any]) -> None:
+        said.append(describe(group.build(hyperparameters)))
+
+    jax.eval_shape(ask, {name: column[0] for name, column in group.hyperparameters.items()})
+    return said[0]
 
 
 def choose_monitor_of_all(groups: list[Group], wanted: str | None, validated: bool) -> Monitor:
@@ -276,8 +318,12 @@ def _untraceable(name: str, space: Any, error: Exception) -> HyperparameterError
         values, where = as_dimension(name, space[name]).examples(), ""
     else:
         values, where = describe(_value(_rows(space)[0][name])), " in each row"
-    branches = isinstance(error, jax.errors.TracerBoolConversionError)
-    what = "decides a Python branch" if branches else "fixes a shape"
+    if isinstance(error, jax.errors.TracerBoolConversionError):
+        what = "decides a Python branch"
+    elif isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError):
+        what = "is turned into a number of Python or NumPy (compute with jax.numpy instead)"
+    else:
+        what = "fixes a shape"
     return HyperparameterError(
         "sweep", f"hyperparameter {name!r} {what}, so it cannot be traced. Declare it hp.static({values}){where}."
     )

@@ -10,17 +10,17 @@ import jax
 
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.planning import Build
-from fnnet.train.core import Training, training
+from fnnet.train.core import Training, functions
 from fnnet.train.learner import Monitor
 from fnnet.train.programs import Programs
 
 
 @functools.lru_cache(maxsize=64)
-def group_programs(build: Build, batch_size: int, monitor: Monitor, lanes: Lanes) -> Programs:
+def group_programs(build: Build, batch_size: int | None, monitor: Monitor, lanes: Lanes) -> Programs:
     """The programs of a group of trials: those of a single run, mapped over lanes."""
 
     def make(hyperparameters: Any) -> Training:
-        return training(build(hyperparameters), batch_size=batch_size, monitor=monitor)
+        return functions(build(hyperparameters), batch_size=batch_size, monitor=monitor)
 
     def over(function: Callable[..., Any], mapped: int) -> Callable[..., Any]:
         return lanes.map(function, mapped)

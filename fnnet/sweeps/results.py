@@ -150,7 +150,7 @@ class Sweep:
             raise HyperparameterError(
                 "sweep.run", f"there is no run of trial {trial} and seed {seed}: the sweep {reason}."
             )
-        state = jax.tree.map(lambda leaf: leaf[lane], result.states)
+        state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), result.states)
         curves = {name: values[lane] for name, values in result.history.items()}
         done = int(result.epochs[lane])
         return Run(

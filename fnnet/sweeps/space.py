@@ -43,7 +43,7 @@ class Dimension:
         """Values as the arguments of a call, for a sentence that proposes `static`."""
         if self.values is not None:
             return ", ".join(describe(value) for value in self.values)
-        values = [describe(_plain(value)) for value in self.at(np.array([0.0, 0.5, 0.999999]))]
+        values = [f"{value:.3g}" for value in self.at(np.array([0.0, 0.5, 0.999999]))]
         return ", ".join(dict.fromkeys(values))
 
 
@@ -186,10 +186,6 @@ def _is_number(value: Any) -> bool:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 __all__ = ["Dimension", "choice", "grid", "integers", "log_uniform", "normal", "static", "uniform"]

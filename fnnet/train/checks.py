@@ -48,7 +48,13 @@ def check_data(where: str, name: str, data: Any) -> Dataset:
                     f"the {field} of {name} hold NaN or infinite values: {bad.sum()} examples, first at row "
                     f"{np.flatnonzero(bad)[0]}. Fill or drop them before training.",
                 )
+    if 0 in fields["inputs"].shape[1:]:
+        raise DataError(where, f"an input of {name} has shape {fields['inputs'].shape[1:]}: there are no features.")
     weights = fields.get("weights")
+    if weights is not None and weights.ndim != 1:
+        raise ShapeError(
+            where, f"the weights of {name} have shape {weights.shape}, but one weight an example is needed, shape (N,)."
+        )
     if weights is not None and (weights.min() < 0 or weights.max() <= 0):
         raise DataError(
             where,

@@ -11,7 +11,7 @@ from jax import lax
 
 from fnnet import draws
 from fnnet.data import Dataset
-from fnnet.errors import HyperparameterError, ShapeError, check_key
+from fnnet.errors import ShapeError
 from fnnet.metrics import Metric, as_metric, averaged
 from fnnet.nn import as_layer
 from fnnet.optim.base import apply_updates, call_update
@@ -47,49 +47,27 @@ class Training(NamedTuple):
     advance: Callable[..., tuple[TrainState, dict[str, Array]]]
 
 
-def training(learner: Learner, *, batch_size: int | None = None, monitor: Monitor | None = None) -> Training:
-    """The pure functions that train a learner.
-
-    Args:
-        learner: what to train; its hyperparameters may be tracers.
-        batch_size: examples a step; None for all of them. The last batch of an epoch may be short: it is filled
-            up with examples of weight 0.
-        monitor: the score that `Training.advance` selects by.
-
-    Returns:
-        `Training`.
-
-    Raises:
-        StructureError: the learner is not one.
-
-    >>> import jax, jax.numpy as jnp
-    >>> import fnnet
-    >>> from fnnet import data, losses, nn, optim
-    >>> line = data.from_arrays(jnp.arange(8.0)[:, None] / 8, jnp.arange(8.0)[:, None] / 4)
-    >>> training = fnnet.training(fnnet.Learner(nn.dense(1), losses.squared_error, optim.sgd(0.5)), batch_size=3)
-    >>> state = training.init(jax.random.key(0), line.inputs[:1])
-    >>> state, logs = training.chunk(state, line, steps=200)
-    >>> float(training.evaluate(state, line)["loss"]) < 1e-4
-    True
-    """
+def functions(learner: Learner, *, batch_size: int | None = None, monitor: Monitor | None = None) -> Training:
+    """The functions of `fnnet.training` before they are jitted; the compiled programs are made of them."""
     check_learner("training", learner)
     model = as_layer(learner.model)
     score = {"loss": averaged(learner.loss)} | {name: as_metric(f) for name, f in learner.metrics.items()}
     chosen = monitor or choose_monitor("training", learner, None, validated=True)
 
     def init(key: Array, x: Any) -> TrainState:
-        check_key("training.init", key)
         params, model_state = model.init(draws.key_for(key, draws.INITIALISATION), x)
-        zero = jnp.zeros(())
+        score = jnp.full((), chosen.worst, jnp.zeros(()).dtype)
+        # Copies, so that no buffer is there twice and the state can be donated.
+        best = jax.tree.map(jnp.copy, (params, model_state))
         return TrainState(
             params=params,
             model_state=model_state,
             optimizer_state=learner.optimizer.init(params),
-            best=Best(params, model_state, jnp.full_like(zero, chosen.worst), jnp.zeros((), jnp.int32)),
+            best=Best(best[0], best[1], score, jnp.zeros((), jnp.int32)),
             status=jnp.full((), RUNNING, jnp.int32),
             step=jnp.zeros((), jnp.int32),
             key=key,
-            tally=Tally(zero, zero),
+            tally=Tally(jnp.zeros(()), jnp.zeros(())),
         )
 
     def step(state: TrainState, batch: Dataset) -> tuple[TrainState, dict[str, Array]]:
@@ -150,12 +128,6 @@ def training(learner: Learner, *, batch_size: int | None = None, monitor: Monito
         """
         draw = _sampler(train, batch_size)
         per_epoch = steps_per_epoch(len(train), batch_size)
-        if isinstance(steps, int) and steps > EPOCHS_A_CALL * per_epoch:
-            raise HyperparameterError(
-                "training.advance",
-                f"steps is {steps}, more than {EPOCHS_A_CALL} epochs of {per_epoch}, for which there is no room in "
-                f"the history of one call. Call it in a loop.",
-            )
 
         def close(state: TrainState) -> tuple[TrainState, dict[str, Array]]:
             row = {"train/loss": state.tally.loss / state.tally.weight}
@@ -223,6 +195,10 @@ def _weighted_sum(loss: Callable[..., Any], predictions: Any, batch: Dataset) ->
     if batch.weights is None:
         return values.sum(), jnp.full((), examples, values.dtype)
     weights = jnp.asarray(batch.weights).astype(values.dtype)
+    if weights.shape != values.shape:
+        raise ShapeError(
+            "training", f"weights have shape {weights.shape}, but one an example is needed, {values.shape}."
+        )
     return jnp.where(weights == 0, 0, values * weights).sum(), weights.sum()
 
 

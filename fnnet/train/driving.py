@@ -18,6 +18,10 @@ SECONDS_A_CALL = 0.5
 """How long a chunk may keep the host waiting: short enough for progress and Ctrl-C, long enough to cost nothing."""
 
 
+FIRST_STEPS = 8
+"""Steps of the first chunk, which tells what a step costs."""
+
+
 class Driven(NamedTuple):
     """What the loop brings back: state, rows of each score along the last axis, and times in seconds."""
 
@@ -54,7 +58,7 @@ def drive(
     compiled(compile_seconds)
 
     parts = {name: [np.asarray(values)[..., :0]] for name, values in rows.items()}
-    done, now = 0, min(per_epoch, steps)
+    done, now = 0, min(FIRST_STEPS, per_epoch, steps)
     began = time.perf_counter()
     while done < steps and not interrupted():
         started = time.perf_counter()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import re
+import uuid
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet._version import __version__
-from fnnet.errors import FileError
+from fnnet.errors import FileError, FnnetWarning
 from fnnet.nn import as_layer
 from fnnet.recipes import describe, split
 from fnnet.train.history import History
@@ -29,16 +31,15 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """Replaces a file at once: a crash leaves the old one or the new one, never half of one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -47,7 +48,7 @@ def save(run: Run, path: str | os.PathLike[str]) -> None:
     from safetensors.numpy import save as to_bytes
 
     tree = {"params": run.params, "model_state": run.model_state}
-    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in flatten_with_names(tree).items()}
+    tensors = {name: np.asarray(leaf, order="C") for name, leaf in flatten_with_names(tree).items()}
     header = {
         "fnnet": __version__,
         "learner": run.description,
@@ -110,6 +111,13 @@ def load(path: str | os.PathLike[str], learner: Learner) -> Run:
     params, model_state, optimizer_state = jax.eval_shape(fresh, jax.random.key(0), batch)
     like = {"params": params, "model_state": model_state}
     _check_same(path, flatten_with_names(like), tensors, saved, describe(learner))
+    if _structure(saved) != _structure(describe(learner)):
+        warnings.warn(
+            f"load: {path} was saved from {saved}; the learner given is {describe(learner)}. The parameters fit, but "
+            f"the two compute something else.",
+            FnnetWarning,
+            stacklevel=2,
+        )
     tree = unflatten_from_names(like, {name: jnp.asarray(value) for name, value in tensors.items()})
     zero = jnp.zeros(())
     state = TrainState(
@@ -138,6 +146,11 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise FileError(
             "load", f"{path} is not a whole safetensors file ({error}). Was it cut off in a copy?"
         ) from error
+
+
+def _structure(description: str) -> str:
+    """A description without its floats, which do not decide what is computed at inference."""
+    return re.sub(r"-?\d+\.\d*(e[-+]?\d+)?|-?\d+e[-+]?\d+|nan|inf", "#", description)
 
 
 def _check_same(path: Any, wanted: dict[str, Any], found: dict[str, Any], saved: str, given: str) -> None:

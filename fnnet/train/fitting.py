@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.data import Dataset
-from fnnet.errors import DivergenceWarning
+from fnnet.errors import DivergenceWarning, FnnetWarning
 from fnnet.recipes import split
 from fnnet.train.checks import check_fit, check_run
 from fnnet.train.core import steps_per_epoch
@@ -20,7 +20,7 @@ from fnnet.train.learner import Learner, check_learner, choose_monitor
 from fnnet.train.programs import on_device, programs
 from fnnet.train.progress import Progress
 from fnnet.train.run import Run
-from fnnet.train.state import DIVERGED, FINISHED, RUNNING
+from fnnet.train.state import DIVERGED, FINISHED, RUNNING, Best
 from fnnet.types import Array
 
 
@@ -108,6 +108,14 @@ def fit(
         history = History({name: values[:finished] for name, values in history.items()})
     elif not driven.interrupted:
         state = state._replace(status=jnp.full((), FINISHED, jnp.int32))
+        if int(state.best.step) == 0:
+            best = Best(state.params, state.model_state, jnp.full_like(state.best.score, jnp.nan), state.step)
+            state = state._replace(best=best)
+            warnings.warn(
+                f"fit: {chosen.name} was never a number that can be compared, so the last parameters are kept.",
+                FnnetWarning,
+                stacklevel=2,
+            )
     spec = jax.ShapeDtypeStruct(device_train.inputs.shape[1:], device_train.inputs.dtype)
     run = Run(skeleton, numbers, state, history, chosen, spec, size, driven.seconds, driven.compile_seconds)
     if int(state.status) == DIVERGED:

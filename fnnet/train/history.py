@@ -41,8 +41,10 @@ class History(Mapping[str, np.ndarray]):
         return next(iter(self._scores.values())).shape[-1] if self._scores else 0
 
     def to_frame(self) -> Any:
-        """A `pandas.DataFrame` with a row an epoch, numbered from 1, for the history of one run."""
+        """A `pandas.DataFrame` with a row per epoch, numbered from 1; of a sweep, per run and epoch."""
         import pandas as pd
 
-        index = pd.RangeIndex(1, self.epochs + 1, name="epoch")
-        return pd.DataFrame({name: values for name, values in self._scores.items()}, index=index)
+        epochs = pd.RangeIndex(1, self.epochs + 1, name="epoch")
+        runs = [values.shape[0] for values in self._scores.values() if values.ndim == 2]
+        index = pd.MultiIndex.from_product([range(runs[0]), epochs], names=["run", "epoch"]) if runs else epochs
+        return pd.DataFrame({name: values.ravel() for name, values in self._scores.items()}, index=index)

@@ -71,6 +71,8 @@ def check_learner(where: str, learner: Any) -> None:
             f"the optimizer is {learner.optimizer!r}, which is not an (init, update) pair. "
             f"Call its factory: optim.adam(1e-3).",
         )
+    if not isinstance(learner.metrics, Mapping):
+        raise StructureError(where, f"metrics is {learner.metrics!r}, but it has to be a dict of metrics by name.")
     if "loss" in learner.metrics:
         raise StructureError(where, "a metric is named 'loss', but that name is the loss's own. Rename the metric.")
 

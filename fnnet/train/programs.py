@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from fnnet.data import Dataset
-from fnnet.train.core import Training, training
-from fnnet.train.learner import Monitor
+from fnnet.errors import HyperparameterError, StructureError, check_key, check_size
+from fnnet.train.core import EPOCHS_A_CALL, Training, functions, steps_per_epoch
+from fnnet.train.learner import Learner, Monitor, choose_monitor
 
 
 class Programs(NamedTuple):
@@ -24,7 +25,7 @@ class Programs(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def programs(build: Callable[[Any], Any], batch_size: int, monitor: Monitor) -> Programs:
+def programs(build: Callable[[Any], Any], batch_size: int | None, monitor: Monitor) -> Programs:
     """Programs for a learner that ``build`` makes from its hyperparameters, which are traced.
 
     ``build`` is hashable and equal for equal structure (a `recipes.Skeleton`), so that `jax.jit` is asked with
@@ -32,7 +33,7 @@ def programs(build: Callable[[Any], Any], batch_size: int, monitor: Monitor) -> 
     """
 
     def make(hyperparameters: Any) -> Training:
-        return training(build(hyperparameters), batch_size=batch_size, monitor=monitor)
+        return functions(build(hyperparameters), batch_size=batch_size, monitor=monitor)
 
     return Programs(
         init=jax.jit(lambda h, key, x: make(h).init(key, x)),
@@ -41,6 +42,63 @@ def programs(build: Callable[[Any], Any], batch_size: int, monitor: Monitor) -> 
         evaluate=jax.jit(lambda h, state, data: make(h).evaluate(state, data)),
         predict=jax.jit(lambda h, params, model_state, x: make(h).predict(params, model_state, x)),
     )
+
+
+def training(learner: Learner, *, batch_size: int | None = None, monitor: str | None = None) -> Training:
+    """The pure functions that train a learner.
+
+    Args:
+        learner: what to train; its hyperparameters may be tracers.
+        batch_size: examples a step; None for all of them. The last batch of an epoch may be short: it is filled
+            up with examples of weight 0.
+        monitor: the score that `Training.advance` selects by; the first metric unless told, or the loss.
+
+    Returns:
+        `Training`, each function jitted. Called inside of a transformation of your own they become part of it.
+
+    Raises:
+        StructureError: the learner is not one.
+        HyperparameterError: ``batch_size`` is not a positive integer, or there is no such score.
+
+    >>> import jax, jax.numpy as jnp
+    >>> import fnnet
+    >>> from fnnet import data, losses, nn, optim
+    >>> line = data.from_arrays(jnp.arange(8.0)[:, None] / 8, jnp.arange(8.0)[:, None] / 4)
+    >>> training = fnnet.training(fnnet.Learner(nn.dense(1), losses.squared_error, optim.sgd(0.5)), batch_size=3)
+    >>> state = training.init(jax.random.key(0), line.inputs[:1])
+    >>> state, logs = training.chunk(state, line, steps=200)
+    >>> float(training.evaluate(state, line)["loss"]) < 1e-4
+    True
+    """
+    if batch_size is not None:
+        check_size("training", "batch_size", batch_size)
+    chosen = None if monitor is None else choose_monitor("training", learner, monitor, validated=True)
+    pure = functions(learner, batch_size=batch_size, monitor=chosen)
+    jitted = Training(*(jax.jit(function) for function in pure))
+    initialised = jax.jit(pure.init, static_argnums=1)
+    counted = jax.jit(pure.chunk, static_argnums=2)
+
+    def init(key: Any, x: Any) -> Any:
+        check_key("training.init", key)
+        if not (hasattr(x, "shape") and hasattr(x, "dtype")):
+            raise StructureError("training.init", f"x is {x!r}, but an array is needed, such as train.inputs[:1].")
+        return initialised(key, jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype)))
+
+    def chunk(state: Any, data: Dataset, steps: Any) -> Any:
+        # A Python number of steps is static, so that a gradient can go back through them.
+        return counted(state, data, steps) if isinstance(steps, int) else jitted.chunk(state, data, steps)
+
+    def advance(state: Any, train: Dataset, validation: Dataset | None, start: Any, steps: Any) -> Any:
+        room = EPOCHS_A_CALL * steps_per_epoch(len(train), batch_size)
+        if isinstance(steps, int) and steps > room:
+            raise HyperparameterError(
+                "training.advance",
+                f"steps is {steps}, more than the {room} of {EPOCHS_A_CALL} epochs, for which the history of one call "
+                f"has room. Call it in a loop.",
+            )
+        return jitted.advance(state, train, validation, start, steps)
+
+    return jitted._replace(init=init, chunk=chunk, advance=advance)
 
 
 def on_device(data: Dataset) -> Dataset:

@@ -117,7 +117,11 @@ class Run:
         state = self.state._replace(params=self.params, model_state=self.model_state)
         spec = jax.ShapeDtypeStruct((1, *self.input_spec.shape), self.input_spec.dtype)
         outputs = jax.eval_shape(self._programs().predict, self.hyperparameters, self.params, self.model_state, spec)
-        check_classes("evaluate", self.learner.loss, outputs.shape[1:], data)
+
+        def check(hyperparameters: Any) -> None:  # as tracers, since a learner refuses a number such as NaN
+            check_classes("evaluate", self.build(hyperparameters).loss, outputs.shape[1:], data)
+
+        jax.eval_shape(check, self.hyperparameters)
         with within("evaluate"):
             scores = self._programs().evaluate(self.hyperparameters, state, on_device(data))
         return {name: float(value) for name, value in scores.items()}

@@ -429,12 +429,22 @@ METRICS: dict[str, list[Scored]] = {
 NOT_METRICS = {"Metric": "the type", "as_metric": "", "averaged": "", "maximize": "a mark", "minimize": "a mark"}
 
 
+SOLVERS = {
+    "cma_es", "conjugate_gradient", "genetic", "lbfgs", "levenberg_marquardt", "line_search_descent", "newton",
+    "random_search",
+}  # fmt: skip
+
+
 def rows(table: dict[str, list[Any]]) -> list[Any]:
-    """The table as pytest parameters, with readable names."""
+    """The table as pytest parameters, with readable names; whole solvers take long to compile and are marked."""
     import pytest
 
     return [
-        pytest.param(case, id=name if len(cases) == 1 else f"{name}-{index}")
+        pytest.param(
+            case,
+            id=name if len(cases) == 1 else f"{name}-{index}",
+            marks=[pytest.mark.exhaustive] if name in SOLVERS else [],
+        )
         for name, cases in table.items()
         for index, case in enumerate(cases)
     ]

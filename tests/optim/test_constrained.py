@@ -10,6 +10,8 @@ from problems import BOWL, TARGET, quadratic, rosenbrock
 from fnnet import optim
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
+
 CONVERGED = "converged: the tolerance was reached"
 
 

@@ -13,6 +13,8 @@ from fnnet import optim
 from fnnet.optim.adaptation import cma_es_constants, cma_es_population, symmetric_root
 from fnnet.optim.evolution import cross, mutate, select
 
+pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
+
 KEYS = jax.random.split(jax.random.key(7), 20)
 
 

@@ -12,6 +12,8 @@ from problems import BOWL, TARGET
 from fnnet import optim
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
+
 SHAPES = {"tall": (7, 3), "wide": (3, 7), "square": (4, 4), "one column": (5, 1), "one row": (1, 5)}
 
 

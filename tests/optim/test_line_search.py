@@ -11,6 +11,8 @@ from fnnet import optim
 from fnnet.errors import HyperparameterError, StructureError
 from fnnet.optim import line_search
 
+pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
+
 FUNCTIONS = {
     "quadratic": quadratic,
     "rosenbrock": rosenbrock,

@@ -14,6 +14,8 @@ from fnnet import optim
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 from fnnet.optim.second_order import two_loops
 
+pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
+
 # The updates within which Rosenbrock's function is solved to ‖g‖ ≤ 1e-6 in float64, from (−1.2, 1) and, in ten
 # dimensions, from that point repeated; about a quarter more than what is needed today.
 BUDGETS = {

@@ -9,6 +9,8 @@ from problems import BOWL, START, TARGET, quadratic, rosenbrock
 from fnnet import optim
 from fnnet.errors import FnnetError, HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
+
 METHODS = {
     "sgd": lambda: optim.sgd(0.2),
     "adam": lambda: optim.adam(0.1),

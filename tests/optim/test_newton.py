@@ -12,6 +12,8 @@ from problems import BOWL, START, TARGET, quadratic, rosenbrock, rosenbrock_tree
 from fnnet import optim
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
+
 MINIMUM = np.linalg.solve(BOWL, TARGET)
 
 

@@ -14,6 +14,8 @@ import pytest
 from fnnet import errors, optim
 from fnnet.optim.status import EXHAUSTED, NOT_FINITE
 
+pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
+
 KEYS = jax.random.split(jax.random.key(0), 20)
 START = {"a": jnp.array([1.5, -0.5]), "b": jnp.array(1.0)}
 

@@ -19,7 +19,7 @@ PAIRS = [
 def test_a_hundred_steps_on_three_problems_are_the_peers(row, peer, record_property):
     pytest.importorskip(peer, reason=f"{peer} is a reference and not a dependency")
     gap = parity_table.largest(row, peer)
-    record_property("largest difference", gap)
+    record_property("largest difference", float(gap))
     assert gap <= parity_table.LARGEST
 
 

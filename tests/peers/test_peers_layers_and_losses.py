@@ -35,7 +35,7 @@ def compare(torch, ours, theirs, inputs, tolerance, dtype, record_property):
         reference = reference.numpy()
         assert got.shape == reference.shape
         gaps.append(float((np.abs(np.asarray(got) - reference) / (1 + np.abs(reference))).max()))
-    record_property("largest difference", max(gaps))
+    record_property("largest difference", float(max(gaps)))
     assert max(gaps) <= tolerance
 
 

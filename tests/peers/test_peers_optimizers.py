@@ -74,7 +74,7 @@ def test_a_hundred_steps_agree_with_optax(name, problem, record_property):
         objective, params = problems.PROBLEMS[problem]()
         ours, theirs = (minimise(o, objective, params) for o in with_optax(optax, name, RATE[problem]))
         gap = difference(ours, theirs)
-    record_property("largest difference", gap)
+    record_property("largest difference", float(gap))
     assert np.isfinite(gap)
     assert gap <= LARGEST
 
@@ -119,7 +119,7 @@ def test_a_hundred_steps_agree_with_torch(name, problem, record_property):
             peer.step()
             ours = jax.tree.leaves(jax.tree.map(lambda leaf, s=step: leaf[s], path))
             gap = max(gap, difference(ours, [t.detach().numpy() for t in tensors]))
-    record_property("largest difference", gap)
+    record_property("largest difference", float(gap))
     assert gap <= LARGEST
 
 
@@ -134,7 +134,7 @@ def test_clipping_agrees_with_torch_up_to_its_constant(factor, record_property):
         torch.nn.utils.clip_grad_norm_(tensors, 1.0)
         ours, _ = optim.clip_by_global_norm(1.0).update(jax.tree.map(jnp.asarray, grads), ())
         gap = difference(list(ours.values()), [t.grad.numpy() for t in tensors])
-    record_property("largest difference", gap)
+    record_property("largest difference", float(gap))
     assert gap <= 1.1e-6 * max(1, factor)  # torch divides by the norm plus 1e-6
 
 

@@ -68,7 +68,7 @@ def test_a_schedule_is_that_of_optax(optax, name, record_property):
     ours, theirs = OF_OPTAX[name](optax)
     expected = np.array([theirs(jnp.asarray(t, jnp.float64)) for t in COUNTS])
     largest = np.abs(np.array([ours(jnp.asarray(t, jnp.float64)) for t in COUNTS]) - expected).max()
-    record_property("difference", largest)
+    record_property("difference", float(largest))
     assert largest <= LARGEST
 
 
@@ -112,7 +112,7 @@ def test_a_schedule_is_that_of_torch(torch, name, record_property):
         scheduler.step()
     with jax.enable_x64(True):
         largest = np.abs(np.array([ours(t) for t in COUNTS]) - np.array(rates)).max()
-    record_property("difference", largest)
+    record_property("difference", float(largest))
     assert largest <= LARGEST
 
 
@@ -180,7 +180,7 @@ def test_a_transform_is_that_of_optax(optax, name, problem, record_property):
     spoilt = (7, 20, 21) if name == "skipping" else ()
     paths = [minimise(optimizer, objective, params, spoilt) for optimizer in (ours, theirs)]
     largest = max(jax.tree.leaves(jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), *paths)))
-    record_property("difference", largest)
+    record_property("difference", float(largest))
     assert largest <= LARGEST
 
 

@@ -47,6 +47,7 @@ def test_the_history_is_read_back_with_a_row_a_run_and_epoch(kept):
 def test_what_was_asked_is_written_down(kept):
     asked = json.loads((kept[1] / "asked.json").read_text())
     assert asked.pop("versions")["fnnet"] == fnnet.__version__
+    assert asked.pop("structures")[0].startswith("Learner(model=")
     digests = {part: facts.pop("digest") for part, facts in asked["data"].items()}
     assert digests["train"] != digests["validation"]
     assert asked == {

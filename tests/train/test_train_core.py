@@ -8,6 +8,7 @@ import pytest
 import fnnet
 from fnnet import data, draws, losses, metrics, nn, optim
 from fnnet.train import core
+from fnnet.train.core import functions
 from fnnet.train.state import DIVERGED, RUNNING
 
 KEY = jax.random.key(7)
@@ -374,7 +375,7 @@ def test_an_optimizer_is_offered_value_gradient_and_value_function(line):
         return grads, state
 
     learner = linear(optimizer=optim.Optimizer(lambda params: (), update))
-    training = fnnet.training(learner)
+    training = functions(learner)
     _, logs = training.step(training.init(KEY, line.inputs[:1]), line)
     assert seen["same"]
     np.testing.assert_allclose(seen["value"], logs["loss"], rtol=1e-6)
