@@ -99,12 +99,14 @@ def check_number(
     high: float = math.inf,
     low_open: bool = False,
     high_open: bool = False,
+    schedule: bool = False,
 ) -> None:
     """Raises unless a concrete ``value`` is a scalar number inside the interval; tracers pass.
 
-    NaN and infinity never are. Callables (schedules) pass: their values are only known at run time.
+    NaN and infinity never are. Where a ``schedule`` may stand, functions pass: their values are
+    only known at run time.
     """
-    if callable(value) or not is_concrete(value):
+    if (schedule and callable(value)) or not is_concrete(value):
         return
     if isinstance(value, bool) or not isinstance(value, int | float | np.ndarray | np.generic | jax.Array):
         raise StructureError(where, f"{name} is {value!r}, which is not a number.")

@@ -1,5 +1,6 @@
 """Recipes: functions that remember how they were made, their numbers apart from their structure."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -162,3 +163,30 @@ def test_a_factory_of_ones_own_may_be_marked():
     assert skeleton == split(nn.chain(scale(3.0)))[1]
     assert describe(double) == "scale(2.0)"
     assert recipe_of(double).args == (2.0,)
+
+
+def test_a_recipe_counts_only_for_the_very_object_it_was_noted_on():
+    made = nn.dense(3)
+    other = made._replace(init=lambda key, x: ("given", ()))
+    assert recipe_of(made) is not None
+    assert recipe_of(other) is None
+    _, skeleton = split(other)
+    assert skeleton([]).init is other.init
+
+
+def test_a_function_that_took_over_the_attributes_of_another_has_no_recipe():
+    schedule = optim.schedules.constant(0.5)
+
+    @functools.wraps(schedule)
+    def halved(count):
+        return schedule(count) / 2
+
+    assert recipe_of(schedule) is not None
+    assert recipe_of(halved) is None
+
+
+def test_a_list_that_changes_afterwards_does_not_change_the_recipe():
+    widths = [4, 1]
+    made = nn.mlp(widths)
+    widths[0] = 2
+    assert describe(made) == "mlp([4, 1])"

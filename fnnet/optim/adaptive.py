@@ -52,7 +52,7 @@ def adagrad(
     >>> print(updates)  # 4 / √(9 + 16)
     [-0.8]
     """
-    check_number("adagrad", "learning_rate", learning_rate, low=0.0)
+    check_number("adagrad", "learning_rate", learning_rate, low=0.0, schedule=True)
     check_number("adagrad", "initial_accumulator_value", initial_accumulator_value, low=0.0)
     check_number("adagrad", "eps", eps, low=0.0)
     check_number("adagrad", "eps_root", eps_root, low=0.0)
@@ -113,7 +113,7 @@ def rmsprop(
     >>> updates.tolist()
     [-2.0, 2.0]
     """
-    check_number("rmsprop", "learning_rate", learning_rate, low=0.0)
+    check_number("rmsprop", "learning_rate", learning_rate, low=0.0, schedule=True)
     check_number("rmsprop", "decay", decay, low=0.0, high=1.0, high_open=True)
     check_number("rmsprop", "eps", eps, low=0.0)
     check_number("rmsprop", "eps_root", eps_root, low=0.0)
@@ -172,7 +172,7 @@ def adadelta(learning_rate: Scalar | Schedule = 1.0, rho: Scalar = 0.9, eps: Sca
     >>> print(updates.round(6))
     [-0.002  0.002]
     """
-    check_number("adadelta", "learning_rate", learning_rate, low=0.0)
+    check_number("adadelta", "learning_rate", learning_rate, low=0.0, schedule=True)
     check_number("adadelta", "rho", rho, low=0.0, high=1.0, high_open=True)
     check_number("adadelta", "eps", eps, low=0.0, low_open=True)
 

@@ -101,7 +101,7 @@ def genetic(
     check_number(where, "crossover_rate", crossover_rate, low=0.0, high=1.0)
     if mutation_rate is not None:
         check_number(where, "mutation_rate", mutation_rate, low=0.0, high=1.0)
-    check_number(where, "mutation_scale", mutation_scale, low=0.0)
+    check_number(where, "mutation_scale", mutation_scale, low=0.0, schedule=True)
     check_number(where, "spread", spread, low=0.0, low_open=True)
     check_box(where, low, high)
 

@@ -55,7 +55,7 @@ def sgd(
     >>> updates.tolist()
     [-1.0]
     """
-    check_number("sgd", "learning_rate", learning_rate, low=0.0)
+    check_number("sgd", "learning_rate", learning_rate, low=0.0, schedule=True)
     check_number("sgd", "dampening", dampening, low=0.0, high=1.0)
     damped = not is_concrete(dampening) or bool(dampening != 0)
     if momentum is not None:
@@ -104,7 +104,7 @@ def ema_momentum(learning_rate: Scalar | Schedule, decay: Scalar = 0.9) -> Any:
     >>> updates.tolist()
     [-0.5]
     """
-    check_number("ema_momentum", "learning_rate", learning_rate, low=0.0)
+    check_number("ema_momentum", "learning_rate", learning_rate, low=0.0, schedule=True)
     check_number("ema_momentum", "decay", decay, low=0.0, high=1.0, high_open=True)
 
     def update(t: Any, g: Any, m: Any) -> Any:
@@ -145,7 +145,7 @@ def normalized_gradient(learning_rate: Scalar | Schedule, eps: Scalar = 0.0, eps
     >>> updates.tolist()
     [-1.0, 1.0, -1.0, -0.0]
     """
-    check_number("normalized_gradient", "learning_rate", learning_rate, low=0.0)
+    check_number("normalized_gradient", "learning_rate", learning_rate, low=0.0, schedule=True)
     check_number("normalized_gradient", "eps", eps, low=0.0)
     check_number("normalized_gradient", "eps_root", eps_root, low=0.0)
 
@@ -194,7 +194,7 @@ def lion(
     >>> updates.tolist()
     [-0.5, 0.5, -0.0]
     """
-    check_number("lion", "learning_rate", learning_rate, low=0.0)
+    check_number("lion", "learning_rate", learning_rate, low=0.0, schedule=True)
     check_number("lion", "b1", b1, low=0.0, high=1.0, high_open=True)
     check_number("lion", "b2", b2, low=0.0, high=1.0, high_open=True)
     check_number("lion", "weight_decay", weight_decay, low=0.0)

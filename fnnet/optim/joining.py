@@ -181,7 +181,7 @@ def join(schedules: Sequence[Any], boundaries: Sequence[Integer]) -> Schedule:
     """
     parts = list(schedules)
     for index, part in enumerate(parts):
-        check_number("join", f"schedules[{index}]", part, low=0.0)
+        check_number("join", f"schedules[{index}]", part, low=0.0, schedule=True)
     limits = _check_boundaries("join", boundaries, len(parts), "schedules")
 
     def schedule(count: Scalar) -> Array:
@@ -224,7 +224,7 @@ def warm_up(warmup_steps: Scalar, schedule: Scalar | Schedule, init_value: Scala
     [0.0, 0.25, 1.0, 1.0]
     """
     check_number("warm_up", "warmup_steps", warmup_steps, low=0.0)
-    check_number("warm_up", "schedule", schedule, low=0.0)
+    check_number("warm_up", "schedule", schedule, low=0.0, schedule=True)
     check_number("warm_up", "init_value", init_value, low=0.0)
 
     def warmed(count: Scalar) -> Array:

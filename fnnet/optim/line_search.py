@@ -252,7 +252,7 @@ def line_search_descent(learning_rate: Scalar | Schedule = 1.0, search: Search |
     >>> result.solution.tolist(), int(result.steps)
     ([0.0, 0.0], 1)
     """
-    check_number("line_search_descent", "learning_rate", learning_rate, low=0.0, low_open=True)
+    check_number("line_search_descent", "learning_rate", learning_rate, low=0.0, low_open=True, schedule=True)
     chosen = check_search("line_search_descent", search, backtracking)
 
     def init(params: PyTree) -> LineSearchDescentState:

@@ -81,7 +81,7 @@ def muon(
     [[-0.7  0. ]
      [ 0.  -1. ]]
     """
-    check_number("muon", "learning_rate", learning_rate, low=0.0)
+    check_number("muon", "learning_rate", learning_rate, low=0.0, schedule=True)
     check_number("muon", "momentum", momentum, low=0.0, high=1.0, high_open=True)
     check_number("muon", "weight_decay", weight_decay, low=0.0)
     check_number("muon", "eps", eps, low=0.0)

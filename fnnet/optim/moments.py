@@ -14,7 +14,7 @@ from fnnet.types import Scalar, Schedule
 
 def check_moments(where: str, learning_rate: Any, b1: Any, b2: Any, eps: Any, eps_root: Any = 0.0) -> None:
     """Raises unless the numbers that these methods have in common are in range."""
-    check_number(where, "learning_rate", learning_rate, low=0.0)
+    check_number(where, "learning_rate", learning_rate, low=0.0, schedule=True)
     check_number(where, "b1", b1, low=0.0, high=1.0, high_open=True)
     check_number(where, "b2", b2, low=0.0, high=1.0, high_open=True)
     check_number(where, "eps", eps, low=0.0)

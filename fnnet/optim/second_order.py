@@ -81,7 +81,7 @@ def newton(damping: Scalar | Schedule = 1.0) -> Optimizer:
     >>> print(optim.minimize(lambda x: -jnp.sum(x**2), jnp.ones(2), optim.newton()).sentence)
     the matrix of second derivatives is not positive definite, ... the solution is the point where it was
     """
-    check_number("newton", "damping", damping, low=0.0, low_open=True)
+    check_number("newton", "damping", damping, low=0.0, low_open=True, schedule=True)
 
     def init(params: PyTree) -> NewtonState:
         point_of("newton", params, params, needs_value=False)

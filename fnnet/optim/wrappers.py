@@ -87,7 +87,7 @@ def decoupled_weight_decay(
     check_wrapped(where, "optimizer", optimizer)
     check_number(where, "weight_decay", weight_decay, low=0.0)
     if learning_rate is not None:
-        check_number(where, "learning_rate", learning_rate, low=0.0)
+        check_number(where, "learning_rate", learning_rate, low=0.0, schedule=True)
 
     def rate_now(state: DecoupledWeightDecayState) -> Array:
         if learning_rate is not None:

@@ -69,7 +69,7 @@ def random_search(
     if scale is None and low is None and high is None:
         raise StructureError(where, "needs a scale to draw around the best point, or low and high to draw in a box.")
     if scale is not None:
-        check_number(where, "scale", scale, low=0.0, low_open=True)
+        check_number(where, "scale", scale, low=0.0, low_open=True, schedule=True)
     check_size(where, "population", population)
     check_box(where, low, high)
 

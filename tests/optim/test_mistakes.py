@@ -50,6 +50,13 @@ def test_several_numbers_at_once_are_an_error_that_names_vmap(name):
         NUMBERS[name](jnp.array([0.1, 0.2]))
 
 
+@pytest.mark.parametrize("name", [name for name in NUMBERS if not name.endswith("learning_rate")])
+def test_a_schedule_stands_only_where_a_learning_rate_does(name):
+    where, argument = name.split()
+    with pytest.raises(StructureError, match=f"^{where}: {argument} is <function .*, which is not a number"):
+        NUMBERS[name](lambda count: 0.5)
+
+
 @pytest.mark.parametrize("name", ["sgd momentum", "adam b1", "adam b2"])
 def test_a_memory_of_one_never_forgets_and_is_an_error(name):
     with pytest.raises(HyperparameterError, match="is 1, but it has to be at least 0 and less than 1"):

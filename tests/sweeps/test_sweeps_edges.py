@@ -38,3 +38,29 @@ def test_the_same_call_on_other_data_is_another_sweep(sweep_flowers, space, flow
 def test_a_plain_whole_number_means_the_same_in_a_space_and_in_a_row():
     key = jax.random.key(0)
     assert draw_trials({"width": 4}, None, key, "random") == draw_trials([{"width": 4}], None, key, "random")
+
+
+def test_numbers_that_are_equal_to_python_are_not_one_program(sweep_flowers, learner):
+    def function(flag):
+        return learner(0.1 if flag is True else 0.001)
+
+    both = sweep_flowers({"flag": hp.static(True, 1)}, function, **FAST)
+    alone = sweep_flowers({"flag": hp.static(False, 1)}, function, **FAST)
+    assert both.table["train/loss"][1] == alone.table["train/loss"][1]
+
+
+def test_a_whole_number_that_jax_does_not_hold_is_refused(sweep_flowers, learner):
+    with pytest.raises(errors.HyperparameterError, match="which int32 does not hold"):
+        sweep_flowers({"n": hp.integers(2**33, 2**34)}, lambda n: learner(), trials=2, **FAST)
+
+
+def test_a_number_out_of_range_is_refused_before_anything_is_compiled(sweep_flowers, learner):
+    with pytest.raises(errors.HyperparameterError, match=r"trial 1 \(drop_rate=1\.5\): dropout: drop_rate is 1\.5"):
+        sweep_flowers({"drop_rate": hp.grid(0.1, 1.5)}, lambda drop_rate: learner(0.1, drop_rate), **FAST)
+
+
+def test_a_folder_with_other_files_is_left_alone(sweep_flowers, space, tmp_path):
+    (tmp_path / "table.csv").write_text("mine")
+    with pytest.raises(errors.FileError, match="nothing is overwritten"):
+        sweep_flowers(space, trials=3, seeds=2, out=tmp_path)
+    assert (tmp_path / "table.csv").read_text() == "mine"

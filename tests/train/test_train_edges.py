@@ -51,3 +51,44 @@ def test_validation_targets_of_another_shape_are_refused_by_fit(line):
     learner = fnnet.Learner(nn.dense(1), losses.squared_error, optim.sgd(0.1))
     with pytest.raises(errors.ShapeError, match=r"^fit: predictions have shape"):
         fnnet.fit(learner, line, validation=(line[0], line[1][:, 0]), epochs=1, key=KEY, progress=False)
+
+
+def test_given_parameters_are_trained_and_not_initialised_anew(line):
+    given = {"kernel": np.full((2, 1), 7, np.float32), "bias": np.zeros(1, np.float32)}
+    model = nn.Layer(lambda key, x: (given, ()), nn.dense(1).apply)
+    learner = fnnet.Learner(model, losses.squared_error, optim.sgd(1e-9))
+    run = fnnet.fit(learner, line, epochs=1, key=KEY, progress=False)
+    np.testing.assert_allclose(run.params["kernel"], given["kernel"], rtol=1e-5)
+
+
+def test_weights_have_one_value_per_example(line):
+    learner = fnnet.Learner(nn.dense(1), losses.squared_error, optim.sgd(0.1))
+    table = data.Dataset(*line, np.ones((7, 1), np.float32))
+    with pytest.raises(errors.ShapeError, match=r"weights of the training data have shape \(7, 1\)"):
+        fnnet.fit(learner, table, epochs=1, key=KEY, progress=False)
+    training = fnnet.training(learner)
+    with pytest.raises(errors.ShapeError, match=r"weights have shape \(7, 1\)"):
+        training.step(training.init(KEY, line[0][:1]), table)
+
+
+def test_a_fresh_state_can_be_donated(line):
+    training = fnnet.training(fnnet.Learner(nn.dense(1), losses.squared_error, optim.adam(0.1)))
+    state = training.init(KEY, line[0][:1])
+    state, _ = jax.jit(training.step, donate_argnums=0)(state, data.Dataset(*line))
+    assert int(state.step) == 1
+
+
+def test_scalar_parameters_come_back_from_a_file(line, tmp_path):
+    import jax.numpy as jnp
+
+    def init(key, x):
+        return {"scale": jnp.ones(())}, ()
+
+    def apply(params, state, x, *, key=None, train=False):
+        return params["scale"] * x[:, :1], state
+
+    learner = fnnet.Learner(nn.Layer(init, apply), losses.squared_error, optim.sgd(0.1))
+    run = fnnet.fit(learner, line, epochs=1, key=KEY, progress=False)
+    run.save(tmp_path / "scale.safetensors")
+    again = fnnet.load(tmp_path / "scale.safetensors", learner)
+    assert again.params["scale"] == run.params["scale"]
