@@ -37,12 +37,18 @@ def test_within_renames_the_place_and_inside_adds_the_layer():
         raise KeyError("not ours")
 
 
-IN_RANGE = [0, 1, 0.5, np.float32(1), np.int64(1), np.array(0.5), jnp.array(0.5), lambda t: t]
+IN_RANGE = [0, 1, 0.5, np.float32(1), np.int64(1), np.array(0.5), jnp.array(0.5)]
 
 
 @pytest.mark.parametrize("value", IN_RANGE, ids=lambda value: type(value).__name__)
-def test_a_number_in_its_closed_range_passes_and_so_do_schedules(value):
+def test_a_number_in_its_closed_range_passes(value):
     errors.check_number("f", "x", value, low=0, high=1)
+
+
+def test_a_function_passes_only_where_a_schedule_may_stand():
+    errors.check_number("f", "x", lambda t: t, low=0, high=1, schedule=True)
+    with pytest.raises(errors.StructureError, match="which is not a number"):
+        errors.check_number("f", "x", lambda t: t, low=0, high=1)
 
 
 BAD_NUMBERS = [
