@@ -25,9 +25,9 @@ Numbers = tuple[float, ...]
 class Perceptron:
     """Multilayer perceptrons for one task: a function from hyperparameters to a `fnnet.Learner`.
 
-    The network standardises its inputs itself and, where it predicts numbers, undoes the standardisation of
-    its outputs, so that a saved model takes inputs as they stand in the file. Two of these are equal if their
-    fields are, so they share compiled programs. `Perceptron.fitted` takes the fields from training data.
+    The network standardises its inputs itself, unless they lie in [0, 1] as pixels do, and, where it predicts
+    numbers, undoes the standardisation of its outputs, so that a saved model takes inputs as they stand in the file.
+    Two of these are equal if their fields are, so they share compiled programs. `Perceptron.fitted` takes the fields from training data.
 
     Args:
         outputs: number of classes, or of numbers to predict.
@@ -57,8 +57,7 @@ class Perceptron:
         Raises:
             DataError: the targets are classes, but all of one class.
         """
-        scaler = standardizer(_flat(train.inputs))
-        inputs = _numbers(scaler.shift), _numbers(scaler.scale)
+        inputs = _scaling(_flat(train.inputs))
         targets = np.asarray(train.targets)
         if np.issubdtype(targets.dtype, np.integer):
             names = train.about.classes
@@ -170,6 +169,19 @@ def three_parts(dataset: Dataset, key: jax.Array) -> Parts:
     rest, test = split(dataset, fraction=0.2, key=jax.random.fold_in(key, 0))
     train, validation = split(rest, fraction=0.2, key=jax.random.fold_in(key, 1))
     return Parts(train, validation, test)
+
+
+def _scaling(inputs: np.ndarray) -> tuple[Numbers, Numbers]:
+    """Mean and standard deviation of each feature; 0 and 1 where all inputs lie between these.
+
+    Such inputs, pixels mostly, share a scale that means something: dividing each by its own spread would make the
+    most of those at the edge that hardly ever vary.
+    """
+    if inputs.min() >= 0 and inputs.max() <= 1:
+        features = inputs.shape[1]
+        return (0.0,) * features, (1.0,) * features
+    scaler = standardizer(inputs)
+    return _numbers(scaler.shift), _numbers(scaler.scale)
 
 
 def _flat(values: Any) -> np.ndarray:
