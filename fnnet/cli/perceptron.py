@@ -27,7 +27,8 @@ class Perceptron:
 
     The network standardises its inputs itself, unless they lie in [0, 1] as pixels do, and, where it predicts
     numbers, undoes the standardisation of its outputs, so that a saved model takes inputs as they stand in the file.
-    Two of these are equal if their fields are, so they share compiled programs. `Perceptron.fitted` takes the fields from training data.
+    Two of these are equal if their fields are, so they share compiled programs. `Perceptron.fitted` takes the fields
+    from training data.
 
     Args:
         outputs: number of classes, or of numbers to predict.
