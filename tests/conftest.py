@@ -1,6 +1,8 @@
 """The strictest JAX that the library promises to run under; set before anything of fnnet is imported."""
 
 import jax
+import numpy as np
+import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 4)
@@ -10,3 +12,30 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 # Where signatures speak of shapes they are checked at every call. Not elsewhere: at the edges of the library
 # a wrong argument has to meet fnnet's own sentence, and the tests look for that.
 install_import_hook(["fnnet.draws", "fnnet.losses", "fnnet.metrics", "fnnet.trees"], "beartype.beartype")
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@pytest.fixture
+def compilations():
+    """A list that grows by one with every program that XLA compiles during the test."""
+    found = []
+
+    def listen(name, seconds, **kwargs):
+        if name == COMPILED:
+            found.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield found
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.fixture(scope="session")
+def flowers():
+    """Training and validation data of three classes; 17 rows do not divide by a batch of 5."""
+    from fnnet import data  # after the hook above
+
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(23, 3)).astype(np.float32)
+    targets = (inputs[:, 0] > 0).astype(np.int32) + (inputs[:, 1] > 0).astype(np.int32)
+    return data.from_arrays(inputs[:17], targets[:17]), data.from_arrays(inputs[17:], targets[17:])

@@ -1,36 +1,11 @@
-"""What the tests of sweeps share: a small data set, one learner function, one finished sweep."""
+"""What the tests of sweeps share: one learner function, one finished sweep."""
 
 import jax
 import numpy as np
 import pytest
 
 import fnnet
-from fnnet import data, hp, losses, metrics, nn, optim
-
-COMPILED = "/jax/core/compile/backend_compile_duration"
-
-
-@pytest.fixture
-def compilations():
-    """A list that grows by one with every program that XLA compiles during the test."""
-    found = []
-
-    def listen(name, seconds, **kwargs):
-        if name == COMPILED:
-            found.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield found
-    jax.monitoring.unregister_event_duration_listener(listen)
-
-
-@pytest.fixture(scope="session")
-def flowers():
-    """Training and validation data of three classes; 17 rows do not divide by a batch of 5."""
-    rng = np.random.default_rng(0)
-    inputs = rng.normal(size=(23, 3)).astype(np.float32)
-    targets = (inputs[:, 0] > 0).astype(np.int32) + (inputs[:, 1] > 0).astype(np.int32)
-    return data.from_arrays(inputs[:17], targets[:17]), data.from_arrays(inputs[17:], targets[17:])
+from fnnet import hp, losses, metrics, nn, optim
 
 
 def make_learner(learning_rate=0.05, drop_rate=0.2, width=4, activation="tanh"):
