@@ -121,6 +121,8 @@ def _split(value: Any, numbers: list[Any]) -> Any:
     found = recipe_of(value)
     if found is not None:
         return ("made", found.factory, _split(found.args, numbers), _split(found.kwargs, numbers))
+    if type(value) is functools.partial:
+        return ("bound", *(_split(part, numbers) for part in (value.func, value.args, value.keywords)))
     if isinstance(value, tuple | list):
         return ("sequence", type(value), tuple(_split(item, numbers) for item in value))
     if isinstance(value, Mapping):
@@ -153,6 +155,9 @@ def _join(node: Any, numbers: Any) -> Any:
         case ("made", factory, args, kwargs):
             positional = _join(args, numbers)
             return factory(*positional, **_join(kwargs, numbers))
+        case ("bound", function, args, kwargs):
+            function, args = _join(function, numbers), _join(args, numbers)
+            return functools.partial(function, *args, **_join(kwargs, numbers))
         case ("sequence", kind, items):
             joined = [_join(item, numbers) for item in items]
             return kind(*joined) if hasattr(kind, "_fields") else kind(joined)
@@ -170,6 +175,10 @@ def describe(made: Any) -> str:
         arguments = [describe(item) for item in found.args]
         arguments += [f"{name}={describe(item)}" for name, item in found.kwargs.items()]
         return f"{found.factory.__name__}({', '.join(arguments)})"
+    if type(made) is functools.partial:
+        parts = [describe(item) for item in (made.func, *made.args)]
+        parts += [f"{name}={describe(item)}" for name, item in made.keywords.items()]
+        return f"partial({', '.join(parts)})"
     if hasattr(made, "_fields"):
         return repr(made)
     if isinstance(made, tuple | list):

@@ -20,6 +20,7 @@ MADE = {
     "scheduled": lambda r: optim.sgd(schedules.linear_decay(r, 0.0, 10)),
     "scheduled by name": lambda r: optim.adam(learning_rate=schedules.constant(r)),
     "containers": lambda r: {"a": [r, (r, 1)], "b": Pair(nn.dropout(r), r), "c": "text", "d": None},
+    "bound": lambda r: nn.chain(nn.dense(2), functools.partial(jax.nn.leaky_relu, negative_slope=r)),
     "learner": lambda r: Pair(nn.dense(2), schedules.constant(r)),
 }
 

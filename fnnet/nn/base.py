@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 
+from fnnet.calling import accepted
 from fnnet.errors import StructureError
 from fnnet.recipes import describe, recipe_of
 from fnnet.types import Elementwise, PyTree
@@ -20,7 +21,9 @@ class Layer(NamedTuple):
     arrays that the layer changes itself (running averages); ``()`` where there is none.
 
     ``apply(params, state, x, *, key=None, train=False) -> (y, state)`` is the function itself. The batch is
-    axis 0 and belongs to the layer. One key serves a call; a combinator folds it for each of its parts.
+    axis 0 and belongs to the layer. One key serves a call; a combinator folds it for each of its parts. What only
+    some layers need is offered by name, and a layer takes what it knows: ``weights``, (batch,) numbers, 0 for rows
+    that do not count, and ``mask``, (batch, time) booleans, False for positions that are not there.
 
     >>> import jax, jax.numpy as jnp
     >>> from fnnet import nn
@@ -41,7 +44,7 @@ LayerLike: TypeAlias = Layer | Elementwise
 """A layer or any plain function of one array."""
 
 
-def as_layer(part: LayerLike) -> Layer:
+def as_layer(part: LayerLike, where: str = "chain") -> Layer:
     """A plain function ``f(x)`` as a layer without parameters; a layer as it is.
 
     Raises:
@@ -53,12 +56,12 @@ def as_layer(part: LayerLike) -> Layer:
         return Layer(*part)
     if not callable(part):
         raise StructureError(
-            "chain",
+            where,
             f"a part is {part!r}, which is neither a layer nor a function of one array. "
             f"Pass layers such as nn.dense(64) and functions such as nn.relu.",
         )
     if getattr(part, "__factory__", False):
-        raise StructureError("chain", f"{part.__name__} makes a layer but is none. Call it: nn.{part.__name__}(…).")
+        raise StructureError(where, f"{part.__name__} makes a layer but is none. Call it: nn.{part.__name__}(…).")
     function = part
 
     def init(key: Any, x: Any) -> tuple[PyTree, PyTree]:
@@ -68,6 +71,13 @@ def as_layer(part: LayerLike) -> Layer:
         return function(x), state
 
     return Layer(init, apply)
+
+
+def apply_layer(
+    layer: Layer, params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False, **offered: Any
+) -> tuple[Any, PyTree]:
+    """Calls a layer with those of the offered arguments that it takes; every combinator calls its parts by this."""
+    return layer.apply(params, state, x, key=key, train=train, **accepted(layer.apply, offered))
 
 
 def output_spec(layer: Layer, params: PyTree, state: PyTree, x: Any) -> Any:

@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 
-from fnnet.errors import HyperparameterError, inside
+from fnnet.errors import HyperparameterError, StructureError, inside
 from fnnet.nn.activations import relu
-from fnnet.nn.base import Layer, LayerLike, as_layer, output_spec
+from fnnet.nn.base import Layer, LayerLike, apply_layer, as_layer, output_spec
 from fnnet.nn.layers import dense
 from fnnet.nn.regularization import dropout
 from fnnet.recipes import recipe
 from fnnet.types import Elementwise, PyTree, Scalar
 
 
+class _Parts(NamedTuple):
+    """The layers of a combinator by index, or by name; their parameters stand in a tuple, or in a dict."""
+
+    layers: dict[Any, Layer]
+
+    def pack(self, values: list[Any]) -> Any:
+        named = dict(zip(self.layers, values, strict=True))
+        return tuple(values) if all(isinstance(name, int) for name in named) else named
+
+    def keyed(self, key: Any) -> Any:
+        """Name, layer and key of each part; part ``i`` gets ``fold_in(key, i)``, named or not."""
+        for index, (name, layer) in enumerate(self.layers.items()):
+            yield name, layer, None if key is None else jax.random.fold_in(key, index)
+
+
+def _parts(where: str, parts: Sequence[LayerLike], named: Mapping[str, LayerLike]) -> _Parts:
+    if parts and named:
+        raise StructureError(
+            where,
+            f"{len(parts)} parts have no name and {', '.join(named)} have one. Name all of them or none, as "
+            f"parameters stand in a dict by name or in a tuple by position.",
+        )
+    together: Mapping[Any, LayerLike] = named or dict(enumerate(parts))
+    return _Parts({name: as_layer(part, where) for name, part in together.items()})
+
+
 @recipe
-def chain(*parts: LayerLike) -> Layer:
+def chain(*parts: LayerLike, **named: LayerLike) -> Layer:
     """Function composition: the output of each part is the input of the next.
 
     f(x) = f_K(… f_2(f_1(x)))
 
     Args:
         parts: layers and plain functions of one array, in the order in which they act.
+        named: the same with names in place of positions.
 
     Returns:
-        Layer whose params and state are tuples with an entry a part; part ``i`` gets the key ``fold_in(key, i)``.
+        Layer whose params and state are tuples with an entry a part, or dicts by name; part ``i`` gets the key
+        ``fold_in(key, i)``.
+
+    Raises:
+        StructureError: some parts are named and some are not, or one is neither a layer nor a function.
 
     Source: lecture 003, networks as composed functions.
 
@@ -36,27 +67,32 @@ def chain(*parts: LayerLike) -> Layer:
     >>> params, state = model.init(jax.random.key(0), jnp.ones((5, 3)))
     >>> model.apply(params, state, jnp.ones((5, 3)))[0].shape
     (5, 2)
+    >>> named = nn.chain(hidden=nn.dense(8), bend=nn.relu, out=nn.dense(2))
+    >>> params, state = named.init(jax.random.key(0), jnp.ones((5, 3)))
+    >>> params["hidden"]["kernel"].shape
+    (3, 8)
     """
-    layers = [as_layer(part) for part in parts]
+    layers = _parts("chain", parts, named)
 
     def init(key: Any, x: Any) -> tuple[PyTree, PyTree]:
         params, states = [], []
-        for index, layer in enumerate(layers):
-            with inside(index):
-                layer_params, layer_state = layer.init(jax.random.fold_in(key, index), x)
+        for name, layer, layer_key in layers.keyed(key):
+            with inside(name):
+                layer_params, layer_state = layer.init(layer_key, x)
                 x = output_spec(layer, layer_params, layer_state, x)
             params.append(layer_params)
             states.append(layer_state)
-        return tuple(params), tuple(states)
+        return layers.pack(params), layers.pack(states)
 
-    def apply(params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, PyTree]:
+    def apply(
+        params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False, **offered: Any
+    ) -> tuple[Any, PyTree]:
         states = []
-        for index, layer in enumerate(layers):
-            layer_key = None if key is None else jax.random.fold_in(key, index)
-            with inside(index):
-                x, layer_state = layer.apply(params[index], state[index], x, key=layer_key, train=train)
-            states.append(layer_state)
-        return x, tuple(states)
+        for name, layer, layer_key in layers.keyed(key):
+            with inside(name):
+                x, after = apply_layer(layer, params[name], state[name], x, key=layer_key, train=train, **offered)
+            states.append(after)
+        return x, layers.pack(states)
 
     return Layer(init, apply)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnnet.calling import accepted
 from fnnet.errors import ShapeError, StructureError
 from fnnet.recipes import describe, recipe, recipe_of
 from fnnet.trees import path_name, wide
@@ -162,21 +163,11 @@ def check_same_structure(where: str, grads: PyTree, *others: PyTree) -> None:
                 )
 
 
-def _accepts(update: Callable[..., Any]) -> frozenset[str] | None:
-    """The names of extra arguments that an update function takes, or None if it takes any."""
-    parameters = inspect.signature(update).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return frozenset(p.name for p in parameters)
-
-
 def call_update(
     optimizer: Any, grads: PyTree, state: PyTree, params: PyTree, extra: dict[str, Any]
 ) -> tuple[PyTree, PyTree]:
     """Calls any ecosystem optimizer: one that takes no extra arguments is not given any."""
-    names = _accepts(optimizer.update)
-    known = extra if names is None else {name: value for name, value in extra.items() if name in names}
-    return optimizer.update(grads, state, params, **known)
+    return optimizer.update(grads, state, params, **accepted(optimizer.update, extra))
 
 
 @recipe

@@ -14,6 +14,7 @@ from fnnet.data import Dataset
 from fnnet.errors import ShapeError
 from fnnet.metrics import Metric, as_metric, averaged
 from fnnet.nn import as_layer
+from fnnet.nn.base import apply_layer
 from fnnet.optim.base import apply_updates, call_update
 from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
 from fnnet.train.state import DIVERGED, RUNNING, Best, Tally, TrainState
@@ -74,7 +75,10 @@ def functions(learner: Learner, *, batch_size: int | None = None, monitor: Monit
         key = draws.key_for(state.key, draws.NOISE, state.step)
 
         def objective(params: PyTree) -> tuple[Array, Any]:
-            predictions, model_state = model.apply(params, state.model_state, batch.inputs, key=key, train=True)
+            counted = {} if batch.weights is None else {"weights": jnp.asarray(batch.weights)}
+            predictions, model_state = apply_layer(
+                model, params, state.model_state, batch.inputs, key=key, train=True, **counted
+            )
             loss, weight = _weighted_sum(learner.loss, predictions, batch)
             value = loss / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
             if learner.prior is not None:
@@ -82,7 +86,12 @@ def functions(learner: Learner, *, batch_size: int | None = None, monitor: Monit
             return value, (model_state, loss, weight)
 
         (value, (model_state, loss, weight)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
-        extra = {"value": value, "grad": grads, "value_fn": lambda params: objective(params)[0]}
+        extra = {
+            "value": value,
+            "grad": grads,
+            "value_fn": lambda params: objective(params)[0],
+            "key": draws.key_for(state.key, draws.SEARCH, state.step),
+        }
         updates, optimizer_state = call_update(learner.optimizer, grads, state.optimizer_state, state.params, extra)
         finite = jnp.isfinite(value) & jnp.isfinite(squared_norm(updates))
         running = state.status == RUNNING

@@ -1,0 +1,33 @@
+"""How functions of users, which need not take everything that fnnet could tell them, are called."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def accepted(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the offered keyword arguments that a function takes; all of them if it takes any.
+
+    >>> accepted(lambda x, *, key: x, {"key": 1, "weights": 2})
+    {'key': 1}
+    """
+    names = _keywords(function)
+    return {name: value for name, value in offered.items() if names is None or name in names}
+
+
+def _keywords(function: Callable[..., Any]) -> frozenset[str] | None:
+    """The names of the arguments that a function takes, or None if it takes any."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return frozenset(p.name for p in parameters)
+
+
+def innermost(function: Any) -> Any:
+    """The function that a chain of `functools.partial` calls in the end."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function

@@ -1,0 +1,86 @@
+"""What a row of the catalogue is, and what the laws do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+
+class Case(NamedTuple):
+    """``build(**numbers)`` makes the part; every number comes with two values that the laws compare.
+
+    ``extra`` is what the update of an optimizer is offered by name beside gradients and parameters. ``atol`` is how
+    far equal computations may lie apart in float32: more than one unit in the last place of 1 only where a result is
+    a sum of terms near 1 that may cancel, as a point drawn around another one is.
+    """
+
+    build: Callable[..., Any]
+    numbers: Mapping[str, tuple[float, float]] = MappingProxyType({})
+    shape: tuple[int, ...] = (4, 3)
+    extra: Mapping[str, Any] = MappingProxyType({})
+    atol: float = 1e-7
+
+
+class Scored(NamedTuple):
+    """A loss or a metric with predictions, targets and predictions that are as good as can be."""
+
+    function: Callable[..., Any]
+    predictions: Any
+    targets: Any
+    perfect: Any
+
+
+SOLVERS = {
+    "cma_es", "conjugate_gradient", "genetic", "lbfgs", "levenberg_marquardt", "line_search_descent", "newton",
+    "random_search",
+}  # fmt: skip
+
+
+def rows(table: dict[str, list[Any]]) -> list[Any]:
+    """The table as pytest parameters, with readable names; whole solvers take long to compile and are marked."""
+    return [
+        pytest.param(
+            case,
+            id=name if len(cases) == 1 else f"{name}-{index}",
+            marks=[pytest.mark.exhaustive] if name in SOLVERS else [],
+        )
+        for name, cases in table.items()
+        for index, case in enumerate(cases)
+    ]
+
+
+def first(case: Case) -> dict[str, Any]:
+    """The first value of every number, as float32 scalars."""
+    return {name: jnp.float32(values[0]) for name, values in case.numbers.items()}
+
+
+def second(case: Case) -> dict[str, Any]:
+    """The second value of every number, as float32 scalars."""
+    return {name: jnp.float32(values[1]) for name, values in case.numbers.items()}
+
+
+def both(case: Case) -> dict[str, Any]:
+    """Both values of every number, stacked for `jax.vmap`."""
+    return {name: jnp.asarray(values, jnp.float32) for name, values in case.numbers.items()}
+
+
+def lane(tree: Any, index: int) -> Any:
+    """One entry of a mapped result."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function under `jax.jit`, failing at a second trace."""
+    traces = []
+
+    def counted(*args: Any) -> Any:
+        traces.append(args)
+        assert len(traces) == 1, "traced again for new values"
+        return function(*args)
+
+    return jax.jit(counted)
