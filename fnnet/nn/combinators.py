@@ -38,7 +38,7 @@ def _parts(where: str, parts: Sequence[LayerLike], named: Mapping[str, LayerLike
             f"{len(parts)} parts have no name and {', '.join(named)} have one. Name all of them or none, as "
             f"parameters stand in a dict by name or in a tuple by position.",
         )
-    together: Mapping[Any, LayerLike] = named or dict(enumerate(parts))
+    together: dict[Any, LayerLike] = {**named} if named else {**dict(enumerate(parts))}
     return _Parts({name: as_layer(part, where) for name, part in together.items()})
 
 
