@@ -89,8 +89,8 @@ def chain(*parts: LayerLike, **named: LayerLike) -> Layer:
     ) -> tuple[Any, PyTree]:
         states = []
         for name, layer, layer_key in layers.keyed(key):
-            with inside(name):
-                x, after = apply_layer(layer, params[name], state[name], x, key=layer_key, train=train, **offered)
+            call = {"key": layer_key, "train": train, **offered}
+            x, after = apply_layer(layer, params[name], state[name], x, part=name, **call)
             states.append(after)
         return x, layers.pack(states)
 
