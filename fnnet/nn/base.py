@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 
 from fnnet.calling import accepted
-from fnnet.errors import StructureError, inside
+from fnnet.errors import StructureError, check_key, inside
 from fnnet.recipes import describe, recipe_of
 from fnnet.types import Elementwise, PyTree
 
@@ -101,6 +101,18 @@ def apply_layer(
     observe = OBSERVER.get()
     with contextlib.nullcontext() if part is None else inside(part):
         return call(params, state, x) if observe is None else observe(part, times, layer, call, params, state, x)
+
+
+def fold_key(where: str, key: Any, index: Any) -> Any:
+    """The key of part ``index`` of a layer, ``fold_in(key, index)``; None stays None.
+
+    Raises:
+        StructureError: ``key`` is no random key, but a seed, say; the sentence names the layer ``where``.
+    """
+    if key is None:
+        return None
+    check_key(where, key)
+    return jax.random.fold_in(key, index)
 
 
 def output_spec(layer: Layer, params: PyTree, state: PyTree, x: Any) -> Any:

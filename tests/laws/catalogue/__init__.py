@@ -4,7 +4,7 @@ The tests in this folder walk over ``__all__`` of each family and fail for a nam
 whoever adds a layer, an optimizer, a schedule, a loss or a metric states how its laws are to be tested.
 """
 
-from catalogue.cases import Case, Scored, both, first, lane, rows, second, traced_once
+from catalogue.cases import NUMBERS, SIZES, Case, Scored, Wrong, both, first, lane, rows, second, traced_once
 from catalogue.layers import NOT_LAYERS, SIMPLE_LAYERS
 from catalogue.networks import NETWORKS
 from catalogue.optimizers import NOT_OPTIMIZERS, OPTIMIZERS
@@ -20,10 +20,13 @@ __all__ = [
     "NOT_LAYERS",
     "NOT_METRICS",
     "NOT_OPTIMIZERS",
+    "NUMBERS",
     "OPTIMIZERS",
     "SCHEDULES",
+    "SIZES",
     "Case",
     "Scored",
+    "Wrong",
     "both",
     "first",
     "lane",
