@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fnnet import optim
-from fnnet.optim.adaptation import cma_es_constants, cma_es_population, symmetric_root
-from fnnet.optim.evolution import cross, mutate, select
+from fnnet.optim.zeroth_order.adaptation import cma_es_constants, cma_es_population, symmetric_root
+from fnnet.optim.zeroth_order.evolution import cross, mutate, select
 
 pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
 

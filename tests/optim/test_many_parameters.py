@@ -12,7 +12,7 @@ from problems import BOWL, LONG_START, START, TARGET, quadratic, rosenbrock, ros
 
 from fnnet import optim
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
-from fnnet.optim.second_order import two_loops
+from fnnet.optim.second_order.curvature import two_loops
 
 pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
 

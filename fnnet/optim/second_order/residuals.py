@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from fnnet.errors import StructureError, check_number
 from fnnet.optim.base import Optimizer
-from fnnet.optim.second_order import safe_norm
+from fnnet.optim.second_order.curvature import safe_norm
 from fnnet.optim.status import NO_DESCENT, RUNNING, code
 from fnnet.optim.vectors import as_vector, point_of
 from fnnet.recipes import recipe

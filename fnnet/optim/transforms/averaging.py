@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from fnnet.errors import StructureError, check_number
 from fnnet.optim.base import Optimizer, apply_updates, call_update, check_parameters
-from fnnet.optim.wrappers import check_call, check_wrapped
+from fnnet.optim.transforms.wrappers import check_call, check_wrapped
 from fnnet.recipes import recipe
 from fnnet.trees import path_name, wide
 from fnnet.types import Array, PyTree, Scalar

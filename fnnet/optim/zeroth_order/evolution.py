@@ -9,9 +9,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnnet.errors import HyperparameterError, check_number, check_size
-from fnnet.optim.adaptation import cma_es_constants, cma_es_population, product, symmetric_root
 from fnnet.optim.base import Optimizer, check_parameters, rate
-from fnnet.optim.candidates import (
+from fnnet.optim.driver import derivative_free
+from fnnet.optim.vectors import as_vector
+from fnnet.optim.zeroth_order.adaptation import cma_es_constants, cma_es_population, product, symmetric_root
+from fnnet.optim.zeroth_order.candidates import (
     Box,
     box_for,
     check_box,
@@ -21,8 +23,6 @@ from fnnet.optim.candidates import (
     step_to_best,
     try_out,
 )
-from fnnet.optim.driver import derivative_free
-from fnnet.optim.vectors import as_vector
 from fnnet.recipes import recipe
 from fnnet.trees import global_norm, tree_where
 from fnnet.types import Array, PyTree, Scalar, Schedule

@@ -15,7 +15,7 @@ from fnnet.errors import StructureError, check_number, within
 from fnnet.optim.base import Optimizer, call_update, check_parameters, check_same_structure, rate
 from fnnet.optim.inspection import learning_rate as read_learning_rate
 from fnnet.optim.masks import Mask, masked
-from fnnet.optim.transforms import add_scaled
+from fnnet.optim.transforms.gradients import add_scaled
 from fnnet.recipes import recipe
 from fnnet.trees import tree_where, wide
 from fnnet.types import Array, Integer, PyTree, Scalar, Schedule

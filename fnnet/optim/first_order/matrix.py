@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from fnnet.errors import check_number, check_size, within
 from fnnet.optim.base import Optimizer, check_parameters, lift, rate
-from fnnet.optim.newer_moments import adamw
-from fnnet.optim.partitioning import PartitionState, partition
+from fnnet.optim.first_order.newer_moments import adamw
+from fnnet.optim.transforms.partitioning import PartitionState, partition
 from fnnet.recipes import recipe
 from fnnet.trees import global_norm, safe_divide
 from fnnet.types import Array, PyTree, Scalar, Schedule

@@ -13,8 +13,8 @@ from fnnet.errors import HyperparameterError, ShapeError, StructureError, check_
 from fnnet.optim.base import Optimizer, check_parameters
 from fnnet.optim.driver import Result, check_steps
 from fnnet.optim.line_search import Search, check_search, searched, strong_wolfe
-from fnnet.optim.linear import check_square
-from fnnet.optim.second_order import first_guess, safe_norm
+from fnnet.optim.second_order.curvature import first_guess, safe_norm
+from fnnet.optim.second_order.linear import check_square
 from fnnet.optim.status import CONVERGED, EXHAUSTED, NOT_FINITE, NOT_POSITIVE_DEFINITE, RUNNING, code
 from fnnet.optim.vectors import as_vector, like, point_of
 from fnnet.recipes import recipe

@@ -12,7 +12,7 @@ from jax import lax
 from fnnet.errors import ShapeError, StructureError, check_number
 from fnnet.optim.base import check_parameters
 from fnnet.optim.driver import check_steps, starting_point
-from fnnet.optim.second_order import safe_norm
+from fnnet.optim.second_order.curvature import safe_norm
 from fnnet.optim.status import CONVERGED, EXHAUSTED, NOT_FINITE, RUNNING, SINGULAR, code, sentence_of, stands
 from fnnet.optim.vectors import as_vector, like
 from fnnet.trees import tree_where

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from fnnet.errors import check_number
 from fnnet.optim.base import Optimizer, elementwise, lift, rate
+from fnnet.optim.first_order.moments import check_moments
 from fnnet.optim.masks import Mask, masked_decay
-from fnnet.optim.moments import check_moments
 from fnnet.recipes import recipe
 from fnnet.trees import safe_divide, safe_sqrt
 from fnnet.types import Scalar, Schedule

@@ -13,9 +13,17 @@ from jax import lax
 
 from fnnet.errors import HyperparameterError, ShapeError, StructureError, check_number, check_size
 from fnnet.optim.base import Optimizer, check_parameters, rate
-from fnnet.optim.candidates import box_for, check_box, check_start, into_box, offered, step_to_best, try_out
 from fnnet.optim.driver import Result, derivative_free
 from fnnet.optim.status import EXHAUSTED, NOT_FINITE
+from fnnet.optim.zeroth_order.candidates import (
+    box_for,
+    check_box,
+    check_start,
+    into_box,
+    offered,
+    step_to_best,
+    try_out,
+)
 from fnnet.recipes import recipe
 from fnnet.types import Array, PyTree, Scalar, Schedule
 

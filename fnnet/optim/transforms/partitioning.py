@@ -10,7 +10,7 @@ import jax
 from fnnet.errors import StructureError
 from fnnet.optim.base import Optimizer, call_update, check_parameters
 from fnnet.optim.masks import spread
-from fnnet.optim.wrappers import check_call, check_wrapped
+from fnnet.optim.transforms.wrappers import check_call, check_wrapped
 from fnnet.recipes import recipe
 from fnnet.trees import path_name
 from fnnet.types import PyTree

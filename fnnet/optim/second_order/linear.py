@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from fnnet.errors import ShapeError, StructureError, check_number
 from fnnet.optim.driver import Result
-from fnnet.optim.second_order import safe_norm, solve_positive_definite
+from fnnet.optim.second_order.curvature import safe_norm, solve_positive_definite
 from fnnet.optim.status import CONVERGED, NOT_FINITE, RUNNING, code
 from fnnet.optim.vectors import wide_dtype
 from fnnet.types import Array, Scalar
