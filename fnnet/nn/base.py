@@ -73,6 +73,7 @@ def as_layer(part: LayerLike, where: str = "chain") -> Layer:
     def apply(params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, PyTree]:
         return function(x), state
 
+    apply.__name__ = describe(function)  # for people who look at a model
     return Layer(init, apply)
 
 
