@@ -35,7 +35,7 @@ def check_padding(where: str, padding: Any) -> None:
     """Raises unless ``padding`` is "SAME", "VALID" or whole numbers from 0."""
 
     def counts(value: Any) -> bool:
-        return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0
+        return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)
 
     entries = padding if isinstance(padding, tuple | list) else (padding,)
     sides = [side for entry in entries for side in (entry if isinstance(entry, tuple | list) else (entry,))]
@@ -61,7 +61,8 @@ def spatial_axes(where: str, shape: tuple[int, ...], **given: Any) -> int:
             needed = ", ".join(("batch", *reversed(_AXES[: len(value)]), "channels"))
             raise ShapeError(
                 where,
-                f"the input has shape {shape}, but {name} {tuple(value)} is for ({needed}). {_advice(axes, len(value))}",
+                f"the input has shape {shape}, but {name} {tuple(value)} is for ({needed}). "
+                + _advice(axes, len(value)),
             )
     if not 1 <= axes <= 3:
         raise ShapeError(
@@ -95,7 +96,8 @@ def margins(
     if isinstance(padding, str):
         pads = list(lax.padtype_to_pads(space, window, stride, padding))
     else:
-        pads = [entry if isinstance(entry, tuple | list) else (entry, entry) for entry in along(padding, len(space))]
+        entries = along(padding, len(space))
+        pads = [(side[0], side[1]) if isinstance(side, tuple | list) else (side, side) for side in entries]
     if any(n + sum(pad) < size for n, pad, size in zip(space, pads, window, strict=True)):
         raise ShapeError(
             where,
