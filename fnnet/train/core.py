@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnnet import draws
+from fnnet.calling import innermost
 from fnnet.data import Dataset
 from fnnet.errors import ShapeError
 from fnnet.metrics import Metric, as_metric, averaged
 from fnnet.nn import as_layer
 from fnnet.nn.base import apply_layer
 from fnnet.optim.base import apply_updates, call_update
-from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
+from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor, log_prior
 from fnnet.train.state import DIVERGED, RUNNING, Best, Tally, TrainState
 from fnnet.trees import squared_norm, tree_where
 from fnnet.types import Array, Integer, PyTree
@@ -82,7 +83,7 @@ def functions(learner: Learner, *, batch_size: int | None = None, monitor: Monit
             loss, weight = _weighted_sum(learner.loss, predictions, batch)
             value = loss / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
             if learner.prior is not None:
-                value = value - learner.prior(params)
+                value = value - log_prior(learner.prior, params).astype(value.dtype)
             return value, (model_state, loss, weight)
 
         (value, (model_state, loss, weight)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
@@ -195,7 +196,7 @@ def _weighted_sum(loss: Callable[..., Any], predictions: Any, batch: Dataset) ->
     examples = batch.inputs.shape[0]
     values = loss(predictions, jnp.asarray(batch.targets))
     if jnp.shape(values) != (examples,):
-        name = getattr(loss, "__name__", "loss")
+        name = getattr(innermost(loss), "__name__", "loss")
         raise ShapeError(
             "training",
             f"the loss {name} returned shape {jnp.shape(values)}, but there has to be one value an example, "
@@ -258,7 +259,10 @@ def _evaluate(
     data: Dataset,
     batch_size: int | None,
 ) -> dict[str, Array]:
-    """Every score over every example: sums over parts of equal length, the last one moved back to fit."""
+    """Every score over every example: sums over parts of equal length, the last one moved back to fit.
+
+    Of metrics that are no function of sums the rows of all parts are joined instead.
+    """
     examples = len(data)
     size, parts = _evaluation_parts(examples, batch_size)
 
@@ -274,12 +278,22 @@ def _evaluate(
         fresh = (begin + jnp.arange(size) >= index * size).astype(jnp.zeros(()).dtype)
         return sums(batch, fresh)
 
+    def add(total: dict[str, PyTree], index: Array) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
+        found = part(index)
+        rows = {name: found.pop(name) for name, metric in scores.items() if metric.rows}
+        return jax.tree.map(jnp.add, total, found), rows
+
     if parts == 1:
         total = sums(jax.tree.map(jnp.asarray, data), jnp.ones(size))
     else:
-        shape = jax.eval_shape(part, jax.ShapeDtypeStruct((), jnp.int32))
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
-        total, _ = lax.scan(lambda t, i: (jax.tree.map(jnp.add, t, part(i)), None), zeros, jnp.arange(parts))
+        shapes = jax.eval_shape(part, jax.ShapeDtypeStruct((), jnp.int32))
+        zeros = {
+            name: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
+            for name, shape in shapes.items()
+            if not scores[name].rows
+        }
+        total, rows = lax.scan(add, zeros, jnp.arange(parts))
+        total |= jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), rows)
     return {name: metric.compute(total[name]) for name, metric in scores.items()}
 
 
