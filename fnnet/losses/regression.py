@@ -211,7 +211,7 @@ def cosine(
         weights: (batch,) or more leading axes without the last; see `fnnet.losses`.
 
     Returns:
-        (batch,) values from 0 (same direction) to 2 (opposite). A vector of zeros has no direction: the value is 1
+        (batch,) values from 0 (same direction) to 2 (opposite), or the mean of such. A vector of zeros has no direction: the value is 1
         there, and the derivative 0.
 
     Raises:
@@ -222,7 +222,10 @@ def cosine(
     [0.0, 1.0]
     """
     f, y = paired("cosine", predictions, targets, weights)
-    return per_example("cosine", 1 - (_direction(f) * _direction(y)).sum(axis=-1), weights)
+    u, v = _direction(f), _direction(y)
+    zeros = sum(((x == 0).all(axis=-1).astype(f.dtype) for x in (u, v)), start=jnp.zeros((), f.dtype))
+    # 1 − u·v is ½ ‖u − v‖² for vectors of length 1, without the rounding of a difference from 1.
+    return per_example("cosine", (jnp.square(u - v).sum(axis=-1) + zeros) / 2, weights)
 
 
 def _direction(x: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -84,15 +85,15 @@ def expected_calibration_error(bins: int = 15) -> Callable[..., Array]:
         else:
             right = (true & chosen).any(axis=-1)
             confidence = jax.nn.softmax(predictions.astype(dtype), axis=-1).max(axis=-1)
-        examples = predictions.shape[0]
         w = weights.astype(dtype)[:, None]
-        right, confidence = right.reshape(examples, -1).astype(dtype), confidence.reshape(examples, -1)
+        flat = (predictions.shape[0], math.prod(right.shape[1:]))
+        right, confidence = right.reshape(flat).astype(dtype), confidence.reshape(flat)
         gap = jnp.where(w == 0, 0, w * (right - confidence))
         bin_ = jnp.clip(jnp.ceil(confidence * bins) - 1, 0, bins - 1)
         inside = bin_[..., None] == jnp.arange(bins, dtype=dtype).reshape(1, 1, bins)
         return {
             "gap": jnp.sum(jnp.where(inside, gap[..., None], 0), axis=(0, 1)),
-            "weight": w.sum() * right.shape[1],
+            "weight": w.sum() * flat[1],
         }
 
     return calibration_error

@@ -9,7 +9,7 @@ from catalogue.layers import NOT_LAYERS, SIMPLE_LAYERS
 from catalogue.networks import NETWORKS
 from catalogue.optimizers import NOT_OPTIMIZERS, OPTIMIZERS
 from catalogue.schedules import SCHEDULES
-from catalogue.scores import LOSSES, METRICS, NOT_METRICS
+from catalogue.scores import LOSSES, METRICS, NOT_LOSSES, NOT_METRICS
 
 LAYERS = SIMPLE_LAYERS | NETWORKS
 
@@ -18,6 +18,7 @@ __all__ = [
     "LOSSES",
     "METRICS",
     "NOT_LAYERS",
+    "NOT_LOSSES",
     "NOT_METRICS",
     "NOT_OPTIMIZERS",
     "NUMBERS",

@@ -47,12 +47,16 @@ class Case(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A loss or a metric with predictions, targets and predictions that are as good as can be."""
+    """A loss or a metric with predictions, targets and predictions that are as good as can be.
+
+    Every number that a loss takes by name comes with two values that the laws compare.
+    """
 
     function: Callable[..., Any]
     predictions: Any
     targets: Any
     perfect: Any
+    numbers: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 
 SOLVERS = {
