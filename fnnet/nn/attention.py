@@ -107,13 +107,13 @@ def multi_head_attention(
                 f"causal=True compares positions of one sequence, but the queries have {x.shape[1]} and what they look "
                 f"at has {memory.shape[1]}. Leave causal out.",
             )
-        _, layers = projections(x)
+        inner, layers = projections(x)
 
         def projected(name: str, x: Array) -> Array:
             return apply_layer(layers[name], params[name], (), x, part=name)[0]
 
         q, k, v = (
-            y.reshape(*y.shape[:2], heads, y.shape[-1] // heads)
+            y.reshape(*y.shape[:2], heads, inner // heads)
             for y in (projected("query", x), projected("key", memory), projected("value", memory))
         )
         dtype = wide(q.dtype)
@@ -122,7 +122,7 @@ def multi_head_attention(
         with within(_WHERE):
             weights, _ = drop.apply((), (), weights, key=key, train=train)
         among = jnp.einsum("bhqk,bkhd->bqhd", weights.astype(v.dtype), v)
-        return projected("out", among.reshape(*among.shape[:2], -1)), state
+        return projected("out", among.reshape(*x.shape[:2], inner)), state
 
     return Layer(init, apply)
 

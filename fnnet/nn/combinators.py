@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from fnnet.errors import HyperparameterError, ShapeError, StructureError, inside
+from fnnet.errors import HyperparameterError, ShapeError, StructureError, check_number, check_size, inside
 from fnnet.nn.activations import identity, relu
 from fnnet.nn.base import Layer, LayerLike, apply_layer, as_layer, fold_key, output_spec
 from fnnet.nn.layers import dense
@@ -246,7 +246,7 @@ def mlp(
         Layer from (batch, features) to (batch, widths[-1]).
 
     Raises:
-        HyperparameterError: no widths.
+        HyperparameterError: no widths, one that is not a positive integer, or ``drop_rate`` outside [0, 1].
 
     Source: lecture 003, multilayer perceptrons; lecture 002, depth K and widths D_k.
 
@@ -258,6 +258,10 @@ def mlp(
     """
     if not widths:
         raise HyperparameterError("mlp", "widths is empty, but there is at least an output. Pass mlp([64, 10]), say.")
+    for width in widths:
+        check_size("mlp", "widths", width)
+    if drop_rate is not None:
+        check_number("mlp", "drop_rate", drop_rate, low=0.0, high=1.0)
     between: list[LayerLike] = [] if normalization is None else [normalization]
     between.append(activation)
     if drop_rate is not None:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnnet.errors import ShapeError, check_number, check_size
+from fnnet.errors import ShapeError, check_key, check_number, check_size
 from fnnet.nn import initializers
 from fnnet.nn.base import Layer
 from fnnet.nn.layers import parameter_dtype
@@ -18,13 +18,8 @@ from fnnet.recipes import recipe
 from fnnet.trees import wide
 from fnnet.types import Array, Elementwise, PyTree, Scalar
 
-
-def _orthogonal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-    """A random rotation: what it carries from step to step neither grows nor shrinks."""
-    return jax.random.orthogonal(key, shape[0], (), wide(dtype)).astype(dtype)
-
-
 _GLOROT_UNIFORM = initializers.glorot_uniform()
+_ORTHOGONAL = initializers.orthogonal()
 
 
 def _recurrent(
@@ -46,12 +41,13 @@ def _recurrent(
     check_size(where, "width", width)
 
     def beside(init: Any, key: Any, rows: int, dtype: Any) -> Array:
-        """The kernels of all gates beside each other, each drawn as one of its own."""
-        drawn = jax.vmap(lambda key: init(key, (rows, width), dtype))(jax.random.split(key, gates))
-        return jnp.moveaxis(drawn, 0, 1).reshape(rows, gates * width)
+        """The kernels of all gates beside each other, each drawn as one of its own, in at least float32."""
+        drawn = jax.vmap(lambda key: init(key, (rows, width), wide(dtype)))(jax.random.split(key, gates))
+        return jnp.moveaxis(drawn, 0, 1).reshape(rows, gates * width).astype(dtype)
 
     def init(key: Any, x: Any) -> tuple[PyTree, PyTree]:
         check_sequence(where, x)
+        check_key(where, key)
         dtype = parameter_dtype(x)
         kernel_key, recurrent_key = jax.random.split(key)
         kernels = {
@@ -95,7 +91,7 @@ def rnn(
     activation: Elementwise = jnp.tanh,
     reverse: bool = False,
     kernel_init: Any = _GLOROT_UNIFORM,
-    recurrent_init: Any = _orthogonal,
+    recurrent_init: Any = _ORTHOGONAL,
 ) -> Layer:
     """Simple (Elman) recurrent layer: each step sees the input and the output of the step before.
 
@@ -141,7 +137,7 @@ def rnn(
 
 @recipe
 def gru(
-    width: int, *, reverse: bool = False, kernel_init: Any = _GLOROT_UNIFORM, recurrent_init: Any = _orthogonal
+    width: int, *, reverse: bool = False, kernel_init: Any = _GLOROT_UNIFORM, recurrent_init: Any = _ORTHOGONAL
 ) -> Layer:
     """Gated recurrent unit: gates decide how much of the old state is kept, and how much of it the new one sees.
 
@@ -197,7 +193,7 @@ def lstm(
     forget_bias: Scalar = 1.0,
     reverse: bool = False,
     kernel_init: Any = _GLOROT_UNIFORM,
-    recurrent_init: Any = _orthogonal,
+    recurrent_init: Any = _ORTHOGONAL,
 ) -> Layer:
     """Long short-term memory: a cell that adds up, behind gates.
 

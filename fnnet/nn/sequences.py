@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from fnnet.errors import ShapeError, check_size
+from fnnet.errors import ShapeError, check_key, check_size
 from fnnet.nn import initializers
 from fnnet.nn.base import Layer
 from fnnet.nn.layers import parameter_dtype
@@ -122,6 +122,7 @@ def positional_embedding(longest: int, *, embedding_init: Any = _NORMAL) -> Laye
 
     def init(key: Any, x: Any) -> tuple[PyTree, PyTree]:
         check_sequence("positional_embedding", x)
+        check_key("positional_embedding", key)
         return {"embedding": embedding_init(key, (longest, x.shape[-1]), parameter_dtype(x))}, ()
 
     def apply(params: PyTree, state: PyTree, x: Array, *, key: Any = None, train: bool = False) -> tuple[Array, PyTree]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnnet.errors import ShapeError, StructureError, check_size
+from fnnet.errors import ShapeError, StructureError, check_key, check_size
 from fnnet.nn.base import Layer, LayerLike, apply_layer, as_layer, fold_key
 from fnnet.nn.combinators import spelled
 from fnnet.recipes import recipe
@@ -135,6 +135,9 @@ def remat(layer: LayerLike) -> Layer:
     def apply(
         params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False, **offered: Any
     ) -> tuple[Any, PyTree]:
+        if key is not None:
+            check_key("remat", key)  # while it is what the caller passed, so that the sentence can show it
+
         @jax.checkpoint
         def again(params: PyTree, state: PyTree, x: Any, key: Any, offered: dict[str, Any]) -> tuple[Any, PyTree]:
             return apply_layer(part, params, state, x, key=key, train=train, **offered)
