@@ -131,7 +131,7 @@ def softmax_cross_entropy(
 
 @loss(check=_check_shares)
 def kl_divergence(
-    predictions: Float[Array, "batch ... classes"], targets: Float[Array, "batch ... classes"], *, weights: Any = None
+    predictions: Float[Array, "batch ... classes"], targets: Any, *, weights: Any = None
 ) -> Float[Array, " batch"]:
     """Kullback-Leibler divergence of the softmax of logits from target distributions.
 

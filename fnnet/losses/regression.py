@@ -211,8 +211,8 @@ def cosine(
         weights: (batch,) or more leading axes without the last; see `fnnet.losses`.
 
     Returns:
-        (batch,) values from 0 (same direction) to 2 (opposite), or the mean of such. A vector of zeros has no direction: the value is 1
-        there, and the derivative 0.
+        (batch,) values from 0 (same direction) to 2 (opposite), or the mean of such. A vector of zeros has no
+        direction: the value is 1 there, and the derivative 0.
 
     Raises:
         ShapeError: the shapes differ.
