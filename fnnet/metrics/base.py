@@ -25,7 +25,7 @@ class Metric(NamedTuple):
     what is no function of sums, such as a ranking. The memory for them is that of the rows of all examples.
     """
 
-    sums: Callable[[Array, Array, Array], PyTree]
+    sums: Callable[[Any, Array, Array], PyTree]
     compute: Callable[[PyTree], Array]
     higher_is_better: bool | None = None
     rows: bool = False
@@ -63,7 +63,7 @@ def averaged(function: Callable[..., Array], higher_is_better: bool | None = Non
     """The weighted mean Σ w·v / Σ w of a function with one value v an example."""
     name = getattr(innermost(function), "__name__", "metric")
 
-    def sums(predictions: Array, targets: Array, weights: Array) -> PyTree:
+    def sums(predictions: Any, targets: Array, weights: Array) -> PyTree:
         values = jnp.asarray(function(predictions, targets))
         if values.shape != weights.shape:
             raise ShapeError(

@@ -47,7 +47,7 @@ def test_fits_with_other_numbers_share_a_program_and_differ_as_they_should(flowe
 
 def test_a_sweep_over_the_number_of_a_loss_is_one_program(flowers):
     sweep = fnnet.sweep(
-        smooth, {"label_smoothing": [0.1, 0.3]}, flowers[0], epochs=2, batch_size=5, key=jax.random.key(0),
+        smooth, {"label_smoothing": hp.grid(0.1, 0.3)}, flowers[0], epochs=2, batch_size=5, key=jax.random.key(0),
         progress=False,
     )  # fmt: skip
     found = sweep.table.sort_values("label_smoothing")["train/loss"].to_numpy()
