@@ -71,7 +71,7 @@ def laplace_prior(strength: Scalar, mask: Mask = None) -> Prior:
 
     log p(θ) / N = −λ Σ |θ| up to a constant, λ = 1/(N b)
 
-    Its gradient is −λ sign θ, and 0 at 0. Descent does not stop at 0 but hops around it by about learning rate · λ,
+    Its gradient is −λ sign θ, and 0 at 0. Descent does not stop at 0 but hops around it by up to 2 · learning rate · λ,
     so parameters that the data do not ask for become small, and with a learning rate that falls to 0 vanish.
 
     Args:
