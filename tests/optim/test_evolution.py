@@ -192,13 +192,10 @@ def test_eight_steps_equal_the_equations_of_the_tutorial_in_numpy(float64):
     [
         (sphere, np.ones(5), 1.0, 130),  # 1040 evaluations
         (ellipsoid, np.ones(5), 1.0, 400),  # 3200
-        (rosenbrock, np.zeros(2), 0.5, 170),  # 1020
         (rosenbrock, np.zeros(4), 0.5, 320),  # 2560
     ],
 )
-def test_cma_es_reaches_1e_8_within_the_stated_steps_of_8_or_6_evaluations_from_20_seeds(
-    float64, fun, start, scale, steps
-):
+def test_cma_es_reaches_1e_8_within_the_stated_steps_of_8_evaluations_from_20_seeds(float64, fun, start, scale, steps):
     found = mapped(fun, jnp.asarray(start), optim.cma_es(scale), steps)
     assert (found.value < 1e-8).all(), np.sort(found.value)[-3:]
     assert (np.diff(found.trace, axis=1) <= 0).all()

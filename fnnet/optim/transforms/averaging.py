@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from fnnet.errors import StructureError, check_number
-from fnnet.optim.base import Optimizer, apply_updates, call_update, check_parameters
+from fnnet.optim.base import (
+    Optimizer,
+    apply_updates,
+    call_update,
+    check_parameters,
+    derivative_free,
+    gradients_for,
+)
 from fnnet.optim.transforms.wrappers import check_call, check_wrapped
 from fnnet.recipes import recipe
 from fnnet.trees import path_name, wide
@@ -70,6 +77,7 @@ def ema_parameters(optimizer: Any, decay: Scalar, debias: bool = True) -> Optimi
         return EmaParametersState(jnp.full((), 0 if debias else 1, dtype), mean, optimizer.init(params))
 
     def update(grads: PyTree, state: EmaParametersState, params: PyTree = None, **extra: Any) -> Any:
+        grads = gradients_for(optimizer, grads, params)
         check_call("ema_parameters", grads, params, needed=True)
         updates, inner = call_update(optimizer, grads, state.inner_state, params, extra)
         fresh = 1 - jnp.asarray(decay, state.weight.dtype)
@@ -81,7 +89,7 @@ def ema_parameters(optimizer: Any, decay: Scalar, debias: bool = True) -> Optimi
         )  # fmt: skip
         return updates, EmaParametersState(weight, mean, inner)
 
-    return Optimizer(init, update)
+    return derivative_free(Optimizer(init, update), optimizer)
 
 
 def evaluation_parameters(state: PyTree, params: PyTree) -> PyTree:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 from fnnet.errors import StructureError
-from fnnet.optim.base import Optimizer, call_update, check_parameters
+from fnnet.optim.base import Optimizer, call_update, check_parameters, derivative_free, gradients_for
 from fnnet.optim.masks import spread
 from fnnet.optim.transforms.wrappers import check_call, check_wrapped
 from fnnet.recipes import recipe
@@ -74,6 +74,7 @@ def partition(optimizers: Mapping[Any, Any], labels: PyTree | Callable[[PyTree],
         )
 
     def update(grads: PyTree, state: PartitionState, params: PyTree = None, **extra: Any) -> Any:
+        grads = gradients_for(marked, grads, params)
         check_call("partition", grads, params)
         chosen = label_of(grads if params is None else params)
         states, updates = {}, jax.tree.map(lambda g: None, grads)
@@ -87,7 +88,8 @@ def partition(optimizers: Mapping[Any, Any], labels: PyTree | Callable[[PyTree],
             updates = _merged(label, chosen, part, updates)
         return updates, PartitionState(states)
 
-    return Optimizer(init, update)
+    marked = derivative_free(Optimizer(init, update), *optimizers.values())
+    return marked
 
 
 def _only(label: Any, labels: PyTree, tree: PyTree) -> PyTree:

@@ -12,7 +12,15 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnnet.errors import StructureError, check_number, within
-from fnnet.optim.base import Optimizer, call_update, check_parameters, check_same_structure, rate
+from fnnet.optim.base import (
+    Optimizer,
+    call_update,
+    check_parameters,
+    check_same_structure,
+    derivative_free,
+    gradients_for,
+    rate,
+)
 from fnnet.optim.inspection import learning_rate as read_learning_rate
 from fnnet.optim.masks import Mask, masked
 from fnnet.optim.transforms.gradients import add_scaled
@@ -102,13 +110,14 @@ def decoupled_weight_decay(
         return state
 
     def update(grads: PyTree, state: DecoupledWeightDecayState, params: PyTree = None, **extra: Any) -> Any:
+        grads = gradients_for(optimizer, grads, params)
         check_call(where, grads, params, needed=True)
         alpha = rate_now(state)
         updates, inner = call_update(optimizer, grads, state.inner_state, params, extra)
         updates = add_scaled(updates, -alpha * jnp.asarray(weight_decay, alpha.dtype), masked(where, params, mask))
         return updates, DecoupledWeightDecayState(state.count + 1, inner)
 
-    return Optimizer(init, update)
+    return derivative_free(Optimizer(init, update), optimizer)
 
 
 class AccumulateState(NamedTuple):
@@ -161,6 +170,7 @@ def accumulate(optimizer: Any, steps: Integer) -> Optimizer:
         return AccumulateState(zero, zero, empty, optimizer.init(params))
 
     def update(grads: PyTree, state: AccumulateState, params: PyTree = None, **extra: Any) -> Any:
+        grads = gradients_for(optimizer, grads, params)
         check_same_structure("accumulate", grads, state.acc_grads)
         check_call("accumulate", grads, params)
         number = state.mini_step + 1
@@ -183,7 +193,7 @@ def accumulate(optimizer: Any, steps: Integer) -> Optimizer:
             inner_state=inner,
         )
 
-    return Optimizer(init, update)
+    return derivative_free(Optimizer(init, update), optimizer)
 
 
 class SkipNonfiniteState(NamedTuple):
@@ -230,6 +240,7 @@ def skip_nonfinite(optimizer: Any, limit: Integer | None = None) -> Optimizer:
         return SkipNonfiniteState(zero, zero, optimizer.init(params))
 
     def update(grads: PyTree, state: SkipNonfiniteState, params: PyTree = None, **extra: Any) -> Any:
+        grads = gradients_for(optimizer, grads, params)
         check_call("skip_nonfinite", grads, params)
         finite = jnp.stack([jnp.isfinite(g).all() for g in jax.tree.leaves(grads)]).all()
         in_a_row = jnp.where(finite, 0, state.notfinite_count + 1)
@@ -245,4 +256,4 @@ def skip_nonfinite(optimizer: Any, limit: Integer | None = None) -> Optimizer:
         updates, inner = lax.cond(passed, act, lambda: (_zeros_like(shapes), state.inner_state))
         return updates, SkipNonfiniteState(in_a_row, state.total_notfinite + (~finite).astype(jnp.int32), inner)
 
-    return Optimizer(init, update)
+    return derivative_free(Optimizer(init, update), optimizer)

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from fnnet.errors import HyperparameterError, ShapeError, StructureError, check_key, is_concrete
-from fnnet.optim.base import check_parameters
+from fnnet.optim.base import apply_updates, check_parameters, rounded
 from fnnet.optim.vectors import as_vector, like
 from fnnet.trees import flatten_with_names
 from fnnet.types import Array, PyTree, Scalar
@@ -43,25 +42,13 @@ def updates_to(vector: Array, params: PyTree) -> PyTree:
     """The updates, in the dtypes of the parameters, that lead to a vector (as near as rounding lets them)."""
     start = as_vector(params)
     apart = like(jax.tree.map(lambda leaf: leaf.astype(start.dtype), params))(vector - start)
-    return jax.tree.map(lambda u, p: _rounded(u, p.dtype), apart, params)
-
-
-def _rounded(x: Array, dtype: Any) -> Array:
-    """A cast that loses its digits, where a plain cast to a narrow dtype and back may be compiled away."""
-    if x.dtype != dtype:
-        x = lax.reduce_precision(x, jnp.finfo(dtype).nexp, jnp.finfo(dtype).nmant)
-    return x.astype(dtype)
-
-
-def _reached(params: PyTree, updates: PyTree, dtype: Any) -> PyTree:
-    """Where the caller will stand: params + updates, rounded to the dtypes of the parameters."""
-    return jax.tree.map(lambda p, u: _rounded(p.astype(dtype) + u.astype(dtype), p.dtype), params, updates)
+    return jax.tree.map(lambda u, p: rounded(u, p.dtype), apart, params)
 
 
 def try_out(where: str, value_fn: Callable[[PyTree], Any], params: PyTree, points: Array) -> Tried:
     """The values at several points, (k, n), all at once by `jax.vmap`."""
     updates = jax.vmap(updates_to, (0, None))(points, params)
-    reached = jax.vmap(lambda update: _reached(params, update, points.dtype))(updates)
+    reached = jax.vmap(lambda update: apply_updates(params, update))(updates)  # where the caller will stand
     values = jax.vmap(lambda point: _scalar(where, value_fn(point), points.dtype))(reached)
     return Tried(updates, jax.vmap(as_vector)(reached), jnp.where(jnp.isfinite(values), values, jnp.inf))
 

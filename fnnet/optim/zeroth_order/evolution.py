@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnnet.errors import HyperparameterError, check_number, check_size
-from fnnet.optim.base import Optimizer, check_parameters, rate
-from fnnet.optim.driver import derivative_free
+from fnnet.optim.base import Optimizer, check_parameters, derivative_free, rate
 from fnnet.optim.vectors import as_vector
 from fnnet.optim.zeroth_order.adaptation import cma_es_constants, cma_es_population, product, symmetric_root
 from fnnet.optim.zeroth_order.candidates import (

@@ -12,8 +12,8 @@ import numpy as np
 from jax import lax
 
 from fnnet.errors import HyperparameterError, ShapeError, StructureError, check_number, check_size
-from fnnet.optim.base import Optimizer, check_parameters, rate
-from fnnet.optim.driver import Result, derivative_free
+from fnnet.optim.base import Optimizer, check_parameters, derivative_free, rate
+from fnnet.optim.driver import Result
 from fnnet.optim.status import EXHAUSTED, NOT_FINITE
 from fnnet.optim.zeroth_order.candidates import (
     box_for,
