@@ -8,7 +8,8 @@ outputs), n is Π size · inputs/groups and m is Π size · outputs.
 | name | variance | source |
 |---|---|---|
 | `zeros`, `ones`, `constant(value)` | 0 | lectures 003, 004: they fail, as units stay equal |
-| `normal(stddev)`, `truncated_normal(stddev)` | stddev² | lecture 003, with μ = 0 |
+| `normal(stddev)` | stddev² | lecture 003, with μ = 0 |
+| `truncated_normal(stddev)` | 0.774·stddev², cut at two deviations and not rescaled | |
 | `symmetric_uniform(limit)` | limit²/3, on [−limit, limit) | lecture 003, U[−a, a] |
 | `uniform(scale)` | scale²/12, on [0, scale) as in JAX | |
 | `lecun_normal()`, `lecun_uniform()` | 1/n | lecture 004 |
