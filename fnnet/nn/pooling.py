@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from jax import lax
 
 from fnnet.errors import HyperparameterError, ShapeError
 from fnnet.nn.base import Layer
+from fnnet.nn.layers import parameter_dtype
 from fnnet.nn.windows import Padding, Sizes, along, check_padding, check_sizes, margins, spatial_axes
 from fnnet.recipes import recipe
 from fnnet.trees import wide
@@ -22,6 +24,8 @@ def max_pool(window: Sizes, *, stride: Sizes | None = None, padding: Padding = "
     """Max pooling: the largest number in each window, for each channel.
 
     y[n, p, c] = max_k x[n, stride·p + k − margin, c] over the k that are inside of the input
+
+    Of equal numbers the first one in the window has the derivative.
 
     Args:
         window: positions along each spatial axis, or one number for all axes that the input has.
@@ -41,12 +45,7 @@ def max_pool(window: Sizes, *, stride: Sizes | None = None, padding: Padding = "
     >>> max_pool(2).apply((), (), jnp.arange(6.0).reshape(1, 6, 1))[0].ravel().tolist()
     [1.0, 3.0, 5.0]
     """
-
-    def largest(x: Array, reduce: Callable[..., Array], counts: Any) -> Array:
-        lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-        return reduce(x, np.asarray(lowest, x.dtype), lax.max)
-
-    return _pool("max_pool", largest, window, stride, padding)
+    return _pool("max_pool", _largest, window, stride, padding)
 
 
 @recipe
@@ -76,20 +75,11 @@ def avg_pool(window: Sizes, *, stride: Sizes | None = None, padding: Padding = "
     >>> avg_pool(2).apply((), (), jnp.arange(6.0).reshape(1, 6, 1))[0].ravel().tolist()
     [0.5, 2.5, 4.5]
     """
-
-    def mean(x: Array, reduce: Callable[..., Array], counts: Any) -> Array:
-        y = _float(x)
-        total = reduce(y, np.zeros((), y.dtype), lax.add)
-        return (total / jnp.asarray(counts, y.dtype)).astype(_dtype(x))
-
-    return _pool("avg_pool", mean, window, stride, padding)
+    return _pool("avg_pool", _mean, window, stride, padding)
 
 
 def _pool(where: str, summary: Callable[..., Array], window: Any, stride: Any, padding: Any) -> Layer:
-    """The layer that applies ``summary(x, reduce, counts)``.
-
-    ``reduce(x, start, operation)`` goes over the windows, and ``counts`` is how much each has of the input.
-    """
+    """The layer that applies ``summary(x, sizes, steps, pads)``, each with an entry a spatial axis."""
     stride = window if stride is None else stride
     check_sizes(where, window=window, stride=stride)
     check_padding(where, padding)
@@ -106,14 +96,42 @@ def _pool(where: str, summary: Callable[..., Array], window: Any, stride: Any, p
     def apply(params: PyTree, state: PyTree, x: Array, *, key: Any = None, train: bool = False) -> tuple[Array, PyTree]:
         axes = spatial_axes(where, x.shape, window=window, stride=stride, padding=padding)
         sizes, steps = along(window, axes), along(stride, axes)
-        pads = margins(where, padding, x.shape, sizes, steps)
-
-        def reduce(x: Array, start: Any, operation: Any) -> Array:
-            return lax.reduce_window(x, start, operation, (1, *sizes, 1), (1, *steps, 1), [(0, 0), *pads, (0, 0)])
-
-        return summary(x, reduce, _counts(x.shape[1:-1], sizes, steps, pads)), state
+        return summary(x, sizes, steps, margins(where, padding, x.shape, sizes, steps)), state
 
     return Layer(init, apply)
+
+
+def _over_windows(x: Array, start: np.ndarray, operation: Any, sizes: Any, steps: Any, pads: Any) -> Array:
+    return lax.reduce_window(x, start, operation, (1, *sizes, 1), (1, *steps, 1), [(0, 0), *pads, (0, 0)])
+
+
+def _mean(x: Array, sizes: Any, steps: Any, pads: Any) -> Array:
+    y = _float(x)
+    total = _over_windows(y, np.zeros((), y.dtype), lax.add, sizes, steps, pads)
+    return (total / jnp.asarray(_counts(x.shape[1:-1], sizes, steps, pads), y.dtype)).astype(parameter_dtype(x))
+
+
+_FEW = 8
+"""Positions along an axis up to which the largest is found by comparing slices, of which there are as many."""
+
+
+def _largest(x: Array, sizes: Any, steps: Any, pads: Any) -> Array:
+    lowest = np.asarray(-np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min, x.dtype)
+    if max(sizes) > _FEW:
+        return _over_windows(x, lowest, lax.max, sizes, steps, pads)
+    # The derivative of a reduction over windows is a scatter, which on CPUs goes from one element to the next: for
+    # windows of 3 it takes ten times as long as that of these choices. Last axis first, so that of equal numbers the
+    # first one is taken, as there.
+    x = lax.pad(x, lowest, [(0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)])
+    for axis, size, step in reversed(list(zip(range(1, x.ndim - 1), sizes, steps, strict=True))):
+        last = x.shape[axis] - size + 1
+        x = functools.reduce(_larger, (lax.slice_in_dim(x, i, i + last, step, axis) for i in range(size)))
+    return x
+
+
+def _larger(a: Array, b: Array) -> Array:
+    """The larger number, the first of equal ones, and NaN if one is."""
+    return jnp.where((b > a) | (b != b), b, a)
 
 
 def _counts(space: Sequence[int], sizes: Any, steps: Any, pads: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -143,14 +161,9 @@ def global_avg_pool(x: Array) -> Array:
             "global_avg_pool",
             f"the input has shape {x.shape}, but (batch, *space, channels) is needed to average over.",
         )
-    return _float(x).mean(axis=tuple(range(1, x.ndim - 1))).astype(_dtype(x))
-
-
-def _dtype(x: Array) -> Any:
-    """The dtype of means of ``x``: its own if that is a float, else the default."""
-    return x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.zeros(()).dtype
+    return _float(x).mean(axis=tuple(range(1, x.ndim - 1))).astype(parameter_dtype(x))
 
 
 def _float(x: Array) -> Array:
     """In at least float32, in which a sum over a large window keeps its digits."""
-    return x.astype(wide(_dtype(x)))
+    return x.astype(wide(parameter_dtype(x)))

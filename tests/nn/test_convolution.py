@@ -84,6 +84,7 @@ POOLS = {
         ((1, 1), (0, 1)),
     ),
     "SAME": ((1, 5, 4, 2), {"window": 2, "padding": "SAME"}, (2, 2), (2, 2), ((0, 1), (0, 0))),
+    "wide": ((1, 11, 2), {"window": 9, "padding": 1, "stride": 2}, (9,), (2,), ((1, 1),)),
     "3-D": ((1, 2, 3, 4, 2), {"window": 2, "stride": 1}, (2,) * 3, (1,) * 3, ((0, 0),) * 3),
 }
 
@@ -116,6 +117,24 @@ def test_the_derivative_of_a_largest_number_goes_to_it_alone_also_twice():
     _, second = jax.jvp(jax.grad(f), (x,), (jnp.ones_like(x),))
     assert second.ravel().tolist() == [0, 2, 2, 0]
     assert jax.grad(lambda x: nn.global_avg_pool(x).sum())(x).ravel().tolist() == [0.25] * 4
+
+
+@pytest.mark.parametrize("window", [(3, 2), (3, 9)], ids=["of slices", "wide"])
+def test_of_equal_numbers_the_first_in_the_window_has_the_derivative(window):
+    x = np.random.default_rng(0).integers(0, 3, (2, 6, 10, 1)).astype(np.float32)
+    y, back = jax.vjp(lambda x: nn.max_pool(window, stride=1).apply((), (), x)[0], jnp.asarray(x))
+    found = back(y)[0]
+    wanted = np.zeros_like(x)
+    for n, i, j, _ in np.ndindex(y.shape):
+        seen = x[n, i : i + window[0], j : j + window[1], 0]
+        row, column = np.unravel_index(seen.argmax(), seen.shape)  # the first of the largest, row by row
+        wanted[n, i + row, j + column] += y[n, i, j, 0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_the_derivative_of_a_small_pool_is_no_scatter_which_is_slow_on_cpus():
+    slope = jax.grad(lambda x: nn.max_pool(3, stride=2).apply((), (), x)[0].sum())
+    assert "scatter" not in str(jax.make_jaxpr(slope)(jnp.ones((1, 7, 7, 1))))
 
 
 def test_only_nan_gives_nan_in_a_pool_and_only_where_its_window_is():
