@@ -92,19 +92,24 @@ def counted(weights: Any, *arrays: Array) -> tuple[Array, ...]:
     return tuple(choose(x) for x in arrays)
 
 
+def value_dtype(x: Array) -> Any:
+    """The dtype to compute in with numbers like ``x``: at least float32, also for whole numbers."""
+    return wide(x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else jnp.zeros(()).dtype
+
+
 def paired(where: str, predictions: Any, targets: Any, weights: Any) -> tuple[Array, Array]:
     """Predictions and targets of one shape, in at least float32, with zeros where the weight is 0."""
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
     require_equal_shapes(where, predictions, targets)
     predictions, targets = counted(weights, predictions, targets)
-    dtype = wide(predictions.dtype)
+    dtype = value_dtype(predictions)
     return predictions.astype(dtype), targets.astype(dtype)
 
 
 def per_example(where: str, values: Array, weights: Any) -> Array:
     """The mean over all axes but the first of values times weights."""
     if values.ndim == 0:
-        raise ShapeError(where, "predictions are a single number; there has to be a batch axis. Use x[None].")
+        raise ShapeError(where, "the predictions are of one example and have no batch axis. Use x[None].")
     if weights is not None:
         weights = jnp.asarray(weights)
         if weights.ndim == 0 or weights.shape != values.shape[: weights.ndim]:

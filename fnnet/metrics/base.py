@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from fnnet.calling import innermost
 from fnnet.errors import ShapeError, StructureError
-from fnnet.trees import wide
+from fnnet.losses.base import value_dtype
 from fnnet.types import Array, PyTree
 
 
@@ -37,7 +37,7 @@ class Metric(NamedTuple):
         targets = jnp.asarray(targets)
         if weights is None:
             first = jax.tree.leaves(predictions)[0]
-            weights = jnp.ones(first.shape[:1], wide(first.dtype))
+            weights = jnp.ones(first.shape[:1], value_dtype(first))
         return self.compute(self.sums(predictions, targets, jnp.asarray(weights)))
 
     def merged(self, parts: Sequence[PyTree]) -> PyTree:
@@ -72,7 +72,7 @@ def averaged(function: Callable[..., Array], higher_is_better: bool | None = Non
                 f"Leave the mean over examples to fnnet, or return a metrics.Metric.",
             )
         # Booleans and whole numbers too: in their own dtype a weight of 0.5 would be none or all.
-        dtype = wide(values.dtype) if jnp.issubdtype(values.dtype, jnp.floating) else jnp.zeros(()).dtype
+        dtype = value_dtype(values)
         values, weights = values.astype(dtype), weights.astype(dtype)
         return {
             "sum": jnp.sum(jnp.where(weights == 0, 0, values * weights)),

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 
 from fnnet import losses
 from fnnet.errors import check_size
+from fnnet.losses.base import value_dtype
 from fnnet.metrics.base import Metric, averaged, metric, ratio
 from fnnet.metrics.labels import are_labels, chosen_classes, true_classes
 from fnnet.recipes import recipe
-from fnnet.trees import wide
 from fnnet.types import Array, PyTree
 
 
@@ -77,7 +77,7 @@ def expected_calibration_error(bins: int = 15) -> Callable[..., Array]:
 
     @metric(lambda f: Metric(f, compute, higher_is_better=False))
     def calibration_error(predictions: Array, targets: Array, weights: Array) -> PyTree:
-        dtype = wide(predictions.dtype)
+        dtype = value_dtype(predictions)
         true, chosen = true_classes(where, predictions, targets), chosen_classes(where, predictions, targets)
         if are_labels(where, predictions, targets):
             right = true == chosen

@@ -8,11 +8,11 @@ from typing import Any
 import jax.numpy as jnp
 
 from fnnet.errors import HyperparameterError, ShapeError, check_size
-from fnnet.losses.base import require_equal_shapes
+from fnnet.losses.base import require_equal_shapes, value_dtype
 from fnnet.metrics.base import Metric, averaged, mean_where, metric, ratio
 from fnnet.metrics.labels import are_labels, chosen_classes, one_hot, true_classes
 from fnnet.recipes import recipe
-from fnnet.trees import safe_divide, wide
+from fnnet.trees import safe_divide
 from fnnet.types import Array, PyTree
 
 
@@ -44,7 +44,7 @@ def accuracy(predictions: Array, targets: Array) -> Array:
             f"shape {predictions.shape[:-1]}. For logits of yes-or-no labels use metrics.binary_accuracy.",
         )
     chosen = jnp.argmax(predictions, axis=-1)
-    right = (chosen == targets.astype(chosen.dtype)).astype(wide(predictions.dtype))
+    right = (chosen == targets.astype(chosen.dtype)).astype(value_dtype(predictions))
     return right.mean(axis=tuple(range(1, right.ndim)))
 
 
@@ -68,7 +68,7 @@ def binary_accuracy(predictions: Array, targets: Array) -> Array:
     0.5
     """
     require_equal_shapes("binary_accuracy", predictions, targets)
-    right = ((predictions > 0) == (targets.astype(wide(predictions.dtype)) > 0.5)).astype(wide(predictions.dtype))
+    right = ((predictions > 0) == (targets.astype(value_dtype(predictions)) > 0.5)).astype(value_dtype(predictions))
     return right.mean(axis=tuple(range(1, right.ndim)))
 
 
@@ -111,7 +111,7 @@ def top_k_accuracy(k: int) -> Callable[..., Array]:
         earlier = index < targets.astype(jnp.int32)[..., None]
         # Not "larger" but "not at most", so that NaN is never right.
         ahead = ~(predictions <= mine) | ((predictions == mine) & earlier)
-        right = (true.any(axis=-1) & (ahead.sum(axis=-1) < k)).astype(wide(predictions.dtype))
+        right = (true.any(axis=-1) & (ahead.sum(axis=-1) < k)).astype(value_dtype(predictions))
         return right.mean(axis=tuple(range(1, right.ndim)))
 
     return metric(lambda f: averaged(f, higher_is_better=True))(top_k)
@@ -119,7 +119,7 @@ def top_k_accuracy(k: int) -> Callable[..., Array]:
 
 def _counter(predictions: Array, weights: Array) -> Callable[[Array], Array]:
     """Function from booleans (batch, positions, classes) to the weight, for each class, of those that are true."""
-    dtype = wide(predictions.dtype)
+    dtype = value_dtype(predictions)
     w = weights.astype(dtype)[:, None, None]
     return lambda those: jnp.sum(w * those.astype(dtype), axis=(0, 1))
 

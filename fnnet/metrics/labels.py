@@ -7,7 +7,7 @@ import math
 import jax.numpy as jnp
 
 from fnnet.errors import ShapeError
-from fnnet.trees import wide
+from fnnet.losses.base import value_dtype
 from fnnet.types import Array
 
 
@@ -45,7 +45,7 @@ def one_hot(targets: Array, classes: int) -> Array:
 def true_classes(where: str, predictions: Array, targets: Array) -> Array:
     """Which classes are true: booleans (batch, positions, classes), where pixels are positions."""
     if are_labels(where, predictions, targets):
-        true, positions = targets.astype(wide(predictions.dtype)) > 0.5, 1
+        true, positions = targets.astype(value_dtype(predictions)) > 0.5, 1
     else:
         true, positions = one_hot(targets, predictions.shape[-1]), math.prod(targets.shape[1:])
     return true.reshape(true.shape[0], positions, true.shape[-1] if true.ndim > 1 else 1)

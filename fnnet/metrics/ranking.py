@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnnet.errors import ShapeError
+from fnnet.losses.base import value_dtype
 from fnnet.metrics.base import Metric, mean_where, metric, ratio
 from fnnet.metrics.labels import are_labels, true_classes
-from fnnet.trees import wide
 from fnnet.types import Array, PyTree
 
 
@@ -21,7 +21,7 @@ def _scored(function: Callable[..., Any]) -> Metric:
     where = function.__name__
 
     def rows(predictions: Array, targets: Array, weights: Array) -> PyTree:
-        scores = predictions.astype(wide(predictions.dtype))
+        scores = predictions.astype(value_dtype(predictions))
         if not are_labels(where, predictions, targets):
             if targets.ndim != 1:
                 raise ShapeError(

@@ -9,9 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from fnnet import losses
-from fnnet.losses.base import require_equal_shapes
+from fnnet.losses.base import require_equal_shapes, value_dtype
 from fnnet.metrics.base import Metric, averaged, metric, ratio
-from fnnet.trees import wide
 from fnnet.types import Array, PyTree
 
 
@@ -69,7 +68,7 @@ def _explained(function: Callable[..., Any]) -> Metric:
 
     def sums(predictions: Array, targets: Array, weights: Array) -> PyTree:
         require_equal_shapes("r2", predictions, targets)
-        dtype = wide(predictions.dtype)
+        dtype = value_dtype(predictions)
         y = targets.astype(dtype).reshape(targets.shape[0], math.prod(targets.shape[1:]))
         f = predictions.astype(dtype).reshape(y.shape)
         w = weights.astype(dtype)[:, None]

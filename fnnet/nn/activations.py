@@ -1,8 +1,9 @@
 """Activations: plain functions of one array, JAX's own where it has them.
 
-Values and derivatives are finite for all finite inputs up to ±10⁴ in float16, bfloat16, float32 and float64, and only
-NaN gives NaN. The exception is `exp`, which no one can bound. Parameters are bound by `functools.partial`, as in
-``nn.chain(nn.dense(64), functools.partial(nn.leaky_relu, negative_slope=0.2))``, and may then be tuned.
+Values and derivatives are finite for all inputs up to ±10⁴ in float16, bfloat16, float32 and float64, where only NaN
+gives NaN; infinity may, as in JAX. The exception is `exp`, which no one can bound. Parameters are bound by
+`functools.partial`, as in ``nn.chain(nn.dense(64), functools.partial(nn.leaky_relu, negative_slope=0.2))``, and may
+then be tuned.
 """
 
 from __future__ import annotations
@@ -37,10 +38,13 @@ tanh = jax.nn.tanh
 def _prepared(where: str, name: str, value: Scalar, x: Any, **interval: Any) -> tuple[Array, Array]:
     """The input as floats, and a checked parameter in their dtype, so that it changes the output's no more."""
     check_number(where, name, value, **interval)
-    x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.inexact):
-        x = x.astype(jnp.zeros(()).dtype)
+    x = _floats(x)
     return x, jnp.asarray(value, x.dtype)
+
+
+def _floats(x: Any) -> Array:
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.zeros(()).dtype)
 
 
 def identity(x: Array) -> Array:
@@ -169,7 +173,7 @@ def gelu(x: Array, approximate: bool = True) -> Array:
     >>> round(float(gelu(1.0)), 3), round(float(gelu(1.0, approximate=False)), 3)
     (0.841, 0.841)
     """
-    x = jnp.asarray(x)
+    x = _floats(x)
     # In float16 x³ is infinite from 41.
     return jax.nn.gelu(x.astype(wide(x.dtype)), approximate).astype(x.dtype)
 

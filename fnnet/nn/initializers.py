@@ -29,6 +29,7 @@ from jax.nn import initializers as _jax
 
 from fnnet.errors import check_number
 from fnnet.recipes import recipe
+from fnnet.trees import wide
 from fnnet.types import Array, Scalar
 
 zeros = _jax.zeros
@@ -44,7 +45,36 @@ glorot_uniform = recipe(_jax.glorot_uniform)
 he_normal = recipe(_jax.he_normal)
 he_uniform = recipe(_jax.he_uniform)
 variance_scaling = recipe(_jax.variance_scaling)
-orthogonal = recipe(_jax.orthogonal)
+
+
+@recipe
+def orthogonal(scale: Scalar = 1.0, column_axis: int = -1) -> Any:
+    """Kernels with orthogonal columns, or rows if they are wider than long, of length ``scale``.
+
+    JAX's, also for float16 and bfloat16, in which it cannot factorise a matrix: they are rounded afterwards.
+
+    Args:
+        scale: any number; may be traced.
+        column_axis: the axis of the units; all others together are that of their inputs.
+
+    Raises:
+        HyperparameterError: ``scale`` is not finite.
+
+    Source: Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear networks", 2014.
+
+    >>> import jax
+    >>> kernel = orthogonal()(jax.random.key(0), (3, 2))
+    >>> (kernel.T @ kernel).round(3).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    check_number("orthogonal", "scale", scale)
+    draw = _jax.orthogonal(scale, column_axis)
+
+    def init(key: Array, shape: Any, dtype: Any = None) -> Array:
+        dtype = jnp.zeros(()).dtype if dtype is None else dtype
+        return draw(key, shape, wide(dtype)).astype(dtype)
+
+    return init
 
 
 @recipe

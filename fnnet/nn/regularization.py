@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from fnnet import draws
 from fnnet.errors import StructureError, check_key, check_number, is_concrete
 from fnnet.nn.base import Layer
+from fnnet.nn.layers import parameter_dtype
 from fnnet.recipes import recipe
 from fnnet.trees import wide
 from fnnet.types import Array, PyTree, Scalar
@@ -27,7 +28,7 @@ def dropout(drop_rate: Scalar) -> Layer:
         drop_rate: probability of zero, in [0, 1]; may be traced. With the Python number 0 nothing is drawn.
 
     Returns:
-        Layer that keeps shape and dtype; it needs ``key=`` when ``train=True``.
+        Layer that keeps the shape, and the dtype if that is a float; it needs ``key=`` when ``train=True``.
 
     Raises:
         HyperparameterError: ``drop_rate`` outside [0, 1].
@@ -48,6 +49,7 @@ def dropout(drop_rate: Scalar) -> Layer:
         return (), ()
 
     def apply(params: PyTree, state: PyTree, x: Array, *, key: Any = None, train: bool = False) -> tuple[Array, PyTree]:
+        x = x.astype(parameter_dtype(x))
         if not train or never:
             return x, state
         if key is None:

@@ -10,6 +10,7 @@ from scipy import special, stats
 from scipy.spatial import distance
 
 from fnnet import losses
+from fnnet.losses.base import paired
 
 RANDOM = np.random.default_rng(0)
 F, Y = RANDOM.normal(size=(2, 5, 4)) * 3
@@ -154,6 +155,12 @@ def test_values_and_derivatives_are_the_closed_forms(loss, targets, value, slope
         direction = np.random.default_rng(1).normal(size=F.shape)
         numeric = (value(F + 1e-6 * direction) - value(F - 1e-6 * direction)).sum() / 2e-6
         assert float((derivative * direction).sum()) == pytest.approx(numeric, rel=1e-7)
+
+
+def test_whole_predictions_are_no_reason_to_round_targets_down():
+    # By the shared step, since here calls of losses are checked for the dtypes of their signatures.
+    f, y = paired("squared_error", jnp.array([1, 3]), jnp.array([0.5, 0.25]), None)
+    assert (f.dtype, f.tolist(), y.tolist()) == (jnp.float32, [1, 3], [0.5, 0.25])
 
 
 def test_one_number_an_example_needs_no_axis_of_outputs():

@@ -9,6 +9,7 @@ import pytest
 
 from fnnet import losses
 from fnnet.errors import DataError, HyperparameterError, ShapeError
+from fnnet.losses.base import per_example
 
 BROADCAST = (
     r"^{}: predictions have shape \(50, 1\) and targets \(50,\); they would broadcast to \(50, 50\)\. "
@@ -72,6 +73,10 @@ MISTAKES = {
     "log-variances that would broadcast": (
         lambda: losses.gaussian_nll((ONES, ONES[:, :1]), ONES),
         r"^gaussian_nll, log-variances: .*would broadcast to \(4, 3\)",
+    ),
+    "one example": (
+        lambda: per_example("cosine", ONES[0, 0], None),
+        r"^cosine: .*of one example and have no batch axis",
     ),
     "one weight": (lambda: losses.squared_error(ONES, ONES, weights=2.0), r"weights have shape \(\)"),
 }

@@ -124,6 +124,15 @@ NOTHING = {
 }
 
 
+def test_whole_predictions_leave_weights_and_targets_their_fractions():
+    answers, weights = jnp.asarray(LABELS[:, 0]), jnp.asarray(WEIGHTS)
+    for metric in (metrics.precision, metrics.balanced_accuracy, metrics.auroc, metrics.binary_accuracy, metrics.r2):
+        y = jnp.asarray(LABELS[:, 1] if metric is not metrics.r2 else LOGITS[:, 1])
+        wanted = metric(answers.astype(jnp.float32), y, weights=weights)
+        np.testing.assert_array_equal(metric(answers, y, weights=weights), wanted)
+        assert np.isfinite(wanted)
+
+
 @pytest.mark.parametrize("metric", NOTHING.values(), ids=NOTHING)
 def test_where_nothing_is_counted_a_metric_is_nan(metric):
     assert np.isnan(metric(jnp.asarray(LOGITS[:0]), jnp.asarray(IDS[:0])))

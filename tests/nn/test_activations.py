@@ -119,6 +119,7 @@ def test_parameters_are_the_lectures_and_keep_the_dtype_of_the_inputs():
             assert value.dtype == dtype
             np.testing.assert_allclose(np.float64(value), formula, rtol=8 * float(jnp.finfo(dtype).eps), err_msg=name)
     assert nn.softplus(3).dtype == jnp.float32
+    np.testing.assert_allclose(nn.gelu(jnp.array([-1, 2])), nn.gelu(jnp.array([-1.0, 2.0])))
     assert nn.leaky_relu(jnp.array([-4]), 0.25).tolist() == [-1.0]
 
 

@@ -33,6 +33,13 @@ def test_inference_is_the_identity_with_and_without_a_key():
         assert nn.dropout(0.5).apply((), (), X, key=key)[0] is X
 
 
+def test_whole_numbers_become_floats_so_that_what_is_kept_can_be_scaled():
+    pixels = jnp.full((4, 5), 255, jnp.uint8)
+    y, _ = nn.dropout(0.2).apply((), (), pixels, key=KEY, train=True)
+    assert sorted(set(y.ravel().tolist())) == [0, 255 / 0.8]
+    assert nn.dropout(0.2).apply((), (), pixels)[0].dtype == y.dtype
+
+
 def test_at_rate_0_nothing_is_drawn_and_no_key_is_needed():
     assert nn.dropout(0.0).apply((), (), X, train=True)[0] is X
     np.testing.assert_array_equal(train(0.0, KEY, X), X)

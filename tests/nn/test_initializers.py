@@ -101,8 +101,11 @@ def test_units_that_start_equal_stay_equal_as_the_lecture_says(init):
 
 
 def test_an_initialiser_has_the_dtype_that_it_is_asked_for_and_its_number_may_be_traced():
-    for dtype in ("bfloat16", "float32"):
+    for dtype in ("bfloat16", "float16", "float32"):
         assert initializers.symmetric_uniform(0.5)(KEY, (2,), dtype).dtype == dtype
+        orthogonal = initializers.orthogonal(0.5)(KEY, (5, 5), dtype)
+        assert orthogonal.dtype == dtype
+        np.testing.assert_allclose(orthogonal, initializers.orthogonal(0.5)(KEY, (5, 5)), atol=jnp.finfo(dtype).eps)
     drawn = jax.vmap(lambda limit: initializers.symmetric_uniform(limit)(KEY, (3,)))(jnp.array([1.0, 2.0]))
     np.testing.assert_allclose(drawn[1], 2 * drawn[0])
     with pytest.raises(HyperparameterError, match="limit is -1, but it has to be more than 0"):
