@@ -12,7 +12,7 @@ import jax
 
 from fnnet.calling import accepted
 from fnnet.errors import StructureError, check_key, inside
-from fnnet.recipes import describe, recipe_of
+from fnnet.recipes import describe, recipe, recipe_of
 from fnnet.types import Elementwise, PyTree
 
 
@@ -65,7 +65,12 @@ def as_layer(part: LayerLike, where: str = "chain") -> Layer:
         )
     if getattr(part, "__factory__", False):
         raise StructureError(where, f"{part.__name__} makes a layer but is none. Call it: nn.{part.__name__}(…).")
-    function = part
+    return of_function(part)
+
+
+@recipe
+def of_function(function: Elementwise) -> Layer:
+    """The layer without parameters that a function is; equal functions make layers that share their programs."""
 
     def init(key: Any, x: Any) -> tuple[PyTree, PyTree]:
         return (), ()
@@ -75,6 +80,9 @@ def as_layer(part: LayerLike, where: str = "chain") -> Layer:
 
     apply.__name__ = describe(function)  # for people who look at a model
     return Layer(init, apply)
+
+
+of_function.__name__ = "as_layer"  # which is how people made it
 
 
 OBSERVER: contextvars.ContextVar[Callable[..., Any] | None] = contextvars.ContextVar("observer", default=None)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from fnnet.errors import StructureError
-from fnnet.nn.base import OBSERVER, Layer, LayerLike, apply_layer, as_layer
+from fnnet.nn.base import OBSERVER, Layer, LayerLike, apply_layer, as_layer, of_function
 from fnnet.nn.operations import operations
 from fnnet.recipes import describe, recipe_of
 from fnnet.types import PyTree
@@ -172,7 +172,8 @@ class _Recorder:
 
 def _label(layer: Layer) -> str:
     """How the layer was made, or the name of the function that it is."""
-    said = describe(layer) if recipe_of(layer) else describe(layer.apply)
+    found = recipe_of(layer)
+    said = describe(layer.apply if found is None or found.factory is of_function else layer)
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
 
 

@@ -157,7 +157,9 @@ def masked(layer: LayerLike, mask_of: Callable[[Any], Array]) -> Layer:
     Args:
         layer: any layer.
         mask_of: a function of the input, such as ``lambda tokens: tokens != 0``, that gives (batch, time) booleans,
-            False for padding. Where a mask comes from outside too, a position has to be in both.
+            False for padding. Where a mask comes from outside too, a position has to be in both. Models that are
+            built anew share a program only if this is the same function: in a learner for `fnnet.sweep` define it
+            outside, as a lambda inside of it is another one each time.
 
     Returns:
         Layer with the params and the state of ``layer``.

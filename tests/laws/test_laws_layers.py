@@ -20,6 +20,7 @@ from catalogue.layers import ACTIVATIONS, SIMPLE_LAYERS, TOGETHER
 from safetensors.numpy import load, save
 
 from fnnet import errors, nn
+from fnnet.recipes import split
 from fnnet.trees import flatten_with_names, unflatten_from_names
 
 TABLE = {name: cases for name, cases in catalogue.LAYERS.items() if name not in ACTIVATIONS} | TOGETHER
@@ -120,6 +121,15 @@ def test_one_program_serves_all_numbers_and_mapped_over_them_equals_a_loop(case)
     assert max(jax.tree.leaves(apart)) > 1e-4, "no number makes a difference"
 
 
+@pytest.mark.parametrize("case", catalogue.rows(catalogue.LAYERS))
+def test_a_layer_made_again_shares_its_programs_as_only_its_numbers_are_others(case):
+    one, other = ({name: values[i] for name, values in case.numbers.items()} for i in (0, 1))
+    (few, skeleton), (many, again) = split(nn.as_layer(case.build(**one))), split(nn.as_layer(case.build(**other)))
+    assert skeleton == again
+    assert set(one.values()) <= set(few)
+    assert set(other.values()) <= set(many)
+
+
 @simple
 def test_calls_outside_of_jit_equal_the_ones_inside(case):
     outside = init_and_train(case, first(case), inputs(case))
@@ -170,6 +180,21 @@ def test_outputs_and_parameters_have_the_dtype_of_the_inputs_and_state_keeps_its
         for after in states:
             assert kinds(after) == kinds(state)
         assert all(leaf.dtype.itemsize >= 4 for leaf in jax.tree.leaves(state))
+
+
+@layers
+def test_values_in_bfloat16_are_those_of_float32_up_to_rounding(case):
+    def rounded(tree):
+        narrow = lambda leaf: leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf  # noqa: E731
+        return jax.tree.map(narrow, tree)
+
+    layer, (params, state) = built(case), variables(case)
+    call = quick(lambda params, x: layer.apply(params, state, x, key=CALL, train=True)[0])
+    wanted, _ = trained(case)[1]
+    found = np.asarray(call(rounded(params), rounded(inputs(case))), np.float64)
+    # A few roundings of the inputs, the parameters and what comes between; sums over a batch are not among them.
+    atol = 4 * float(jnp.finfo(jnp.bfloat16).eps) * max(1.0, float(np.abs(wanted).max()))
+    np.testing.assert_allclose(found, np.float64(wanted), rtol=0, atol=atol)
 
 
 @layers

@@ -1,6 +1,7 @@
 """Dense layers and the ones that only change shapes, against NumPy and closed forms."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import pytest
 
 from fnnet import nn
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
+from fnnet.recipes import split
 
 KEY = jax.random.key(0)
 
@@ -144,6 +146,13 @@ def test_chains_nest_and_an_empty_chain_is_the_identity():
     assert nested.apply(params, state, x)[0].shape == (2, 2)
     empty = nn.chain()
     np.testing.assert_array_equal(empty.apply(*empty.init(KEY, x), x)[0], x)
+
+
+def test_a_function_as_a_layer_is_the_same_structure_each_time_and_its_number_comes_out():
+    made = [nn.as_layer(partial(nn.leaky_relu, negative_slope=c)) for c in (0.1, 0.2)]
+    assert [split(layer)[0] for layer in made] == [[0.1], [0.2]]
+    assert split(made[0])[1] == split(made[1])[1]
+    assert repr(nn.as_layer(nn.tanh)) == "as_layer(tanh)"
 
 
 def test_a_pair_of_functions_is_a_layer_and_its_state_is_threaded_through():

@@ -13,6 +13,10 @@ def sized(factory):
     return {"width": Wrong(lambda bad: factory(bad), SIZES)}
 
 
+def _positive_sum(x):
+    return x.sum(axis=-1) > 0
+
+
 NETWORKS: dict[str, list[Case]] = {
     "chain": [
         Case(
@@ -44,7 +48,7 @@ NETWORKS: dict[str, list[Case]] = {
     ],
     "freeze": [Case(lambda: nn.freeze(nn.chain(nn.dense(3), nn.batch_norm(), nn.dropout(0.5))))],
     "remat": [Case(lambda drop_rate: nn.remat(nn.mlp([6, 2], drop_rate=drop_rate)), {"drop_rate": (0.3, 0.8)})],
-    "masked": [Case(lambda: nn.masked(nn.mean_over_time(), lambda x: x.sum(axis=-1) > 0), shape=SEQUENCES)],
+    "masked": [Case(lambda: nn.masked(nn.mean_over_time(), _positive_sum), shape=SEQUENCES)],
     "rnn": [Case(lambda: nn.rnn(3, activation=nn.relu), shape=SEQUENCES, wrong=sized(nn.rnn))],
     "gru": [Case(lambda: nn.gru(3, reverse=True), shape=SEQUENCES, wrong=sized(nn.gru))],
     "lstm": [
