@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -32,8 +32,9 @@ class Metric(NamedTuple):
 
     def __call__(self, predictions: Any, targets: Any, *, weights: Any = None) -> Array:
         """The metric over one batch."""
-        # A tuple is the outputs of a model with several, such as a mean and a variance.
-        predictions = jax.tree.map(jnp.asarray, predictions) if type(predictions) is tuple else jnp.asarray(predictions)
+        # A tuple or dict is the outputs of a model with several, such as a mean and a variance.
+        several = isinstance(predictions, tuple | Mapping)
+        predictions = jax.tree.map(jnp.asarray, predictions) if several else jnp.asarray(predictions)
         targets = jnp.asarray(targets)
         if weights is None:
             first = jax.tree.leaves(predictions)[0]

@@ -68,7 +68,8 @@ def _recurrent(
                 f"be {kernel.shape[0]}. Pass inputs with as many features as at initialisation.",
             )
         projected = x.astype(kernel.dtype) @ kernel + params["bias"].reshape(1, 1, -1)
-        start = (jnp.zeros((x.shape[0], width), kernel.dtype),) * carried
+        # Made of the steps, so that in `jax.shard_map` it varies over the same axes of the mesh; there may be none.
+        start = (jnp.zeros_like(projected[:, :1, :width].sum(axis=1)),) * carried
 
         def step(carry: tuple[Array, ...], now: tuple[Array, Array | None]) -> tuple[tuple[Array, ...], Array]:
             projected, there = now

@@ -152,7 +152,7 @@ def masked(layer: LayerLike, mask_of: Callable[[Any], Array]) -> Layer:
     """A layer that is told which positions of its input are there, so that padded sequences can be trained.
 
     Layers over a time axis (`rnn`, `gru`, `lstm`, `multi_head_attention`, `mean_over_time`) then leave the others
-    out, however deep in ``layer`` they stand.
+    out, however deep in ``layer`` they stand. Floats are 0 there for all layers, so that NaN may mark padding.
 
     Args:
         layer: any layer.
@@ -192,6 +192,10 @@ def masked(layer: LayerLike, mask_of: Callable[[Any], Array]) -> Layer:
                 f"Compare: lambda tokens: tokens != 0, or lambda x: (x != 0).any(axis=-1).",
             )
         both = found if mask is None else found & mask
+        # Another shape is a mistake, of which the layer that takes the mask says more.
+        if getattr(x, "shape", ())[:2] == both.shape and jnp.issubdtype(x.dtype, jnp.floating):
+            # NaN there would reach the derivatives, in which it is multiplied by 0 and stays NaN.
+            x = jnp.where(both.reshape(both.shape + (1,) * (x.ndim - 2)), x, 0)
         return apply_layer(part, params, state, x, key=key, train=train, mask=both, **offered)
 
     return Layer(part.init, apply)

@@ -1,6 +1,7 @@
 """Metrics against scikit-learn, with weights and in batches, and what may stand in for one."""
 
 import itertools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -229,6 +230,18 @@ def test_any_function_of_one_value_an_example_is_averaged_with_fractional_weight
     assert float(metric(nothing, nothing, weights=weights)) == pytest.approx(0.75 / 4)
     assert float(metric(nothing, nothing, weights=[0.5, 0.25, 0.25, 3.0])) == pytest.approx(0.75 / 4)
     assert metric.higher_is_better is None
+
+
+def test_outputs_of_several_kinds_may_have_names():
+    class Normal(NamedTuple):
+        mean: jax.Array
+        log_variance: jax.Array
+
+    f, y = jnp.asarray(LOGITS), jnp.asarray(TARGETS)
+    wanted = losses.gaussian_nll((f, f), y).mean()
+    np.testing.assert_allclose(metrics.as_metric(losses.gaussian_nll)(Normal(f, f), y), wanted, rtol=1e-6)
+    by_name = metrics.minimize(lambda predictions, targets: losses.squared_error(predictions["size"], targets))
+    np.testing.assert_allclose(by_name({"size": f}, y), losses.squared_error(f, y).mean(), rtol=1e-6)
 
 
 def test_a_loss_is_a_metric_of_which_less_is_better():

@@ -151,6 +151,16 @@ def test_a_mask_is_offered_to_every_layer_inside_and_to_those_alone():
     np.testing.assert_allclose(both[:1], inner.apply(*variables, x[:1, :1])[0], rtol=1e-5)
 
 
+def test_padding_of_nan_leaves_values_and_derivatives_as_they_are_without_it():
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(2, 4, 4)), jnp.float32)
+    body = nn.chain(nn.gru(4), nn.residual(nn.multi_head_attention(2)), nn.mean_over_time())
+    model = nn.masked(body, lambda x: ~jnp.isnan(x).any(axis=-1))
+    params, state = body.init(KEY, x)
+    total = lambda layer: jax.jit(jax.value_and_grad(lambda p, x: jnp.cos(layer.apply(p, state, x)[0]).sum()))  # noqa: E731
+    found = total(model)(params, jnp.pad(x, ((0, 0), (0, 2), (0, 0)), constant_values=jnp.nan))
+    chex.assert_trees_all_close(found, total(body)(params, x), rtol=1e-5, atol=1e-6)
+
+
 MISTAKES = {
     "no parts side by side": (lambda: nn.parallel(), StructureError, "parallel: there are no parts"),
     "some parts with names": (

@@ -118,6 +118,16 @@ def test_a_sequence_of_no_steps_gives_no_steps(kind):
     assert layer.apply(params, (), jnp.zeros((2, 0, FEATURES)))[0].shape == (2, 0, WIDTH)
 
 
+def test_parts_of_a_batch_on_several_devices_are_their_rows_of_the_whole():
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows, x = jax.P("data"), jax.random.normal(jax.random.key(0), (4, 3, 2))
+    for layer in (nn.gru(2), nn.lstm(2, reverse=True)):
+        params, _ = layer.init(jax.random.key(0), x)
+        call = lambda p, x, layer=layer: layer.apply(p, (), x)[0]  # noqa: E731
+        apart = jax.jit(jax.shard_map(call, mesh=mesh, in_specs=(jax.P(), rows), out_specs=rows))
+        np.testing.assert_allclose(apart(params, x), jax.jit(call)(params, x), rtol=1e-6, atol=1e-7)
+
+
 def test_the_program_does_not_grow_with_time():
     layer, params = drawn("gru")
     lines = [
