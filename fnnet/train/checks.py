@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnnet.data import Dataset
+from fnnet.data import Dataset, Stream
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError, check_key, within
 from fnnet.metrics import as_metric
 from fnnet.nn import as_layer
@@ -23,6 +23,12 @@ def check_data(where: str, name: str, data: Any) -> Dataset:
     if isinstance(data, tuple) and len(data) == 2:
         inputs, targets = data
         data = Dataset(np.asarray(inputs), np.asarray(targets))
+    if isinstance(data, Stream):
+        raise StructureError(
+            where,
+            f"{name} is a stream, but it has to be in memory: evaluation sees every row. Read them, or some of them, "
+            f"with stream.read(range(…)).",
+        )
     if not isinstance(data, Dataset):
         raise StructureError(
             where,
@@ -66,7 +72,7 @@ def check_data(where: str, name: str, data: Any) -> Dataset:
 
 def check_run(
     where: str, train: Any, validation: Any, epochs: Any, batch_size: Any, key: Any
-) -> tuple[Dataset, Dataset | None, int, int | None]:
+) -> tuple[Any, Dataset | None, int, int | None]:
     """The checked data sets, the epochs, and a batch size that is None where a batch is all of the data."""
     check_key(where, key)
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
@@ -74,13 +80,16 @@ def check_run(
             continue
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise HyperparameterError(where, f"{name} is {value!r}, but it has to be a positive integer.")
-    train = check_data(where, "the training data", train)
+    if not isinstance(train, Stream):
+        train = check_data(where, "the training data", train)
+    elif batch_size is None or where != "fit":
+        raise StructureError(where, "the training data are a stream, which only fnnet.fit takes, with a batch_size=.")
     if validation is not None:
         validation = check_data(where, "the validation data", validation)
-        if np.shape(validation.inputs)[1:] != np.shape(train.inputs)[1:]:
+        if np.shape(validation.inputs)[1:] != tuple(train.inputs.shape[1:]):
             raise ShapeError(
                 where,
-                f"an input has shape {np.shape(train.inputs)[1:]} in the training data and "
+                f"an input has shape {tuple(train.inputs.shape[1:])} in the training data and "
                 f"{np.shape(validation.inputs)[1:]} in the validation data. Prepare both alike.",
             )
     whole = batch_size is None or batch_size >= len(train)

@@ -1,4 +1,4 @@
-"""What training recorded: one array a score, one value an epoch."""
+"""What training recorded: one array a score, one value an evaluation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,25 @@ import numpy as np
 
 
 class History(Mapping[str, np.ndarray]):
-    """Scores by name, each an array whose last axis is the epoch; ``to_frame()`` has them as a table.
+    """Scores by name, each an array whose last axis is the evaluation; ``to_frame()`` has them as a table.
+
+    There is one evaluation an epoch unless ``evaluate_every=`` says otherwise; ``steps`` has the number of updates
+    before each, or None where nobody has kept it.
+
+    - ``train/loss``: mean over the examples since the evaluation before, of the parameters on the way;
+    - ``validation/…``: loss and metrics over every validation example;
+    - ``gradient_norm``: of the last batch before the evaluation, at the parameters before its update;
+    - ``learning_rate``: of the update that comes next, where the optimizer has one that can be read.
 
     >>> history = History({"train/loss": [2.0, 1.0]})
     >>> history["train/loss"].tolist(), history.epochs
     ([2.0, 1.0], 2)
     """
 
-    def __init__(self, scores: Mapping[str, Any]) -> None:
+    def __init__(self, scores: Mapping[str, Any], steps: Any = None) -> None:
+        self.steps = None if steps is None else np.asarray(steps)
         # A jitted function returns dicts in alphabetical order; the losses belong before what they led to.
-        names = sorted(scores, key=lambda name: (name != "train/loss", name != "validation/loss"))
+        names = sorted(scores, key=_rank)
         self._scores = {name: np.asarray(scores[name]) for name in names}
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -37,7 +46,7 @@ class History(Mapping[str, np.ndarray]):
 
     @property
     def epochs(self) -> int:
-        """How many epochs were recorded."""
+        """How many evaluations were recorded: epochs, unless told otherwise."""
         return next(iter(self._scores.values())).shape[-1] if self._scores else 0
 
     def to_frame(self) -> Any:
@@ -48,3 +57,44 @@ class History(Mapping[str, np.ndarray]):
         runs = [values.shape[0] for values in self._scores.values() if values.ndim == 2]
         index = pd.MultiIndex.from_product([range(runs[0]), epochs], names=["run", "epoch"]) if runs else epochs
         return pd.DataFrame({name: values.ravel() for name, values in self._scores.items()}, index=index)
+
+
+def _rank(name: str) -> tuple[bool, ...]:
+    return name != "train/loss", name != "validation/loss", "/" not in name
+
+
+class Record:
+    """History while it grows: parts of rows, and the step at which each row was taken."""
+
+    def __init__(self, rows: Mapping[str, Any] | None = None, steps: Any = ()) -> None:
+        self._parts: dict[str, list[np.ndarray]] = {name: [np.asarray(v)] for name, v in (rows or {}).items()}
+        self._steps = list(np.asarray(steps, np.int64))
+
+    def add(self, rows: Mapping[str, Any], steps: list[int]) -> None:
+        """Adds the rows that were taken at these steps: the first of each array, which may have room for more."""
+        for name, values in rows.items():
+            self._parts.setdefault(name, []).append(np.asarray(values)[..., : len(steps)])
+        self._steps += steps
+
+    def latest(self, name: str) -> float | None:
+        """The last value of a score, if there is one."""
+        values = self._parts.get(name, [])
+        found = next((part for part in reversed(values) if part.shape[-1]), None)
+        return None if found is None else float(found[..., -1])
+
+    @property
+    def rows(self) -> dict[str, np.ndarray]:
+        """All rows."""
+        for name, parts in self._parts.items():
+            self._parts[name] = [np.concatenate(parts, axis=-1)]
+        return {name: parts[0] for name, parts in self._parts.items()}
+
+    @property
+    def steps(self) -> np.ndarray:
+        """The step of each row."""
+        return np.asarray(self._steps, np.int64)
+
+    def history(self, until: int) -> History:
+        """What was taken up to a step."""
+        kept = self.steps <= until
+        return History({name: values[..., kept] for name, values in self.rows.items()}, self.steps[kept])

@@ -23,6 +23,8 @@ class Learner(NamedTuple):
         metrics: by name, metrics or functions of one value an example.
         prior: log-prior of the parameters, ``prior(params) -> scalar``, in units of the mean loss (that is,
             divided by the number of examples); training minimises mean loss − prior. None for no prior.
+        transform: ``transform(key, batch) -> batch``, applied to each training `Dataset` of a step inside of the
+            compiled program, with a key of its own: augmentation, noise. None for none.
 
     >>> from fnnet import Learner, losses, nn, optim
     >>> Learner(nn.dense(1), losses.squared_error, optim.sgd(0.1))
@@ -34,6 +36,7 @@ class Learner(NamedTuple):
     optimizer: Any
     metrics: Mapping[str, Callable[..., Any]] = _NONE
     prior: Callable[[Any], Any] | None = None
+    transform: Callable[[Any, Any], Any] | None = None
 
     def __repr__(self) -> str:
         parts = {name: value for name, value in self._asdict().items() if value}
@@ -71,6 +74,10 @@ def check_learner(where: str, learner: Any) -> None:
             f"the optimizer is {learner.optimizer!r}, which is not an (init, update) pair. "
             f"Call its factory: optim.adam(1e-3).",
         )
+    for name in ("prior", "transform"):
+        function = getattr(learner, name)
+        if not (function is None or callable(function)):
+            raise StructureError(where, f"{name} is {function!r}, which is not a function.")
     if not isinstance(learner.metrics, Mapping):
         raise StructureError(where, f"metrics is {learner.metrics!r}, but it has to be a dict of metrics by name.")
     if "loss" in learner.metrics:

@@ -231,7 +231,7 @@ def test_law_6_no_cut_of_the_steps_changes_state_or_history(cuts, flowers, flowe
     whole, whole_history = in_parts([steps])
     same(state, whole)
     same(history, whole_history)
-    assert set(history) == {"train/loss", "validation/loss", "validation/accuracy"}
+    assert set(history) == {"train/loss", "validation/loss", "validation/accuracy", "gradient_norm", "learning_rate"}
     assert all(np.isfinite(values).all() and len(values) == 4 for values in history.values())
 
 
@@ -345,7 +345,7 @@ def test_an_exploding_run_keeps_finite_parameters_and_accumulators(line):
     state = training.init(KEY, line.inputs[:1])
     state, rows = jax.jit(lambda s: training.advance(s, line, line, 0, 12))(state)
     assert int(state.status) == DIVERGED
-    kept = state._replace(key=(), best=state.best._replace(score=()))
+    kept = state._replace(key=(), stall=(), best=state.best._replace(score=()))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept))
     assert np.isnan(rows["train/loss"]).all()
 

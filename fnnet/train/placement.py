@@ -1,0 +1,115 @@
+"""Where the arrays of one run live when several devices train it together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from fnnet.errors import HyperparameterError, StructureError
+from fnnet.trees import flatten_with_names, path_name
+from fnnet.types import PyTree
+
+Rule: TypeAlias = Callable[[str, Any], PartitionSpec | None]
+"""``rule(path, parameter) -> PartitionSpec``, or None for a copy on each device."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """A mesh whose first axis divides the batch, and a rule that may divide parameters over the others."""
+
+    mesh: Mesh
+    rule: Rule | None = None
+
+    @property
+    def batch_devices(self) -> int:
+        """Over how many devices a batch is divided."""
+        return int(self.mesh.devices.shape[0])
+
+    def divide(self, batch: PyTree) -> PyTree:
+        """A batch whose rows are divided over the devices; the compiler adds what they have to tell each other."""
+        rows = NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names[0]))
+        return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, rows), batch)
+
+    def copied(self, tree: PyTree) -> PyTree:
+        """Arrays with a copy on each device."""
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        return jax.tree.map(lambda leaf: jax.device_put(leaf, everywhere), tree)
+
+    def shardings(self, state: Any) -> PyTree:
+        """Where each leaf of a state lives: parameters by the rule, and what has their name and shape likewise."""
+        parameters = flatten_with_names(state.params)
+
+        def sharding(path: Any, leaf: Any) -> NamedSharding:
+            spec = None
+            if self.rule is not None:
+                name = path_name(path)
+                for parameter, like in parameters.items():
+                    if f"/{name}".endswith(f"/{parameter}") and like.shape == leaf.shape:
+                        spec = self.rule(parameter, like)
+            return NamedSharding(self.mesh, PartitionSpec() if spec is None else spec)
+
+        return jax.tree_util.tree_map_with_path(sharding, state)
+
+    def place(self, state: Any) -> Any:
+        """A state with its leaves where they belong."""
+        return jax.tree.map(jax.device_put, state, self.shardings(state))
+
+    def held(self, state: Any) -> Any:
+        """Inside of compiled code: the state stays where it is."""
+        return jax.tree.map(jax.lax.with_sharding_constraint, state, self.shardings(state))
+
+
+def check_placement(
+    where: str, mesh: Any, rule: Rule | None, batch_size: int | None, examples: int
+) -> Placement | None:
+    """The placement that the arguments ask for; None for the default device."""
+    if mesh is None:
+        if rule is not None:
+            raise StructureError(where, "sharding says where parameters live on a mesh, but there is no mesh=.")
+        return None
+    if isinstance(mesh, Sequence) and mesh and all(isinstance(device, jax.Device) for device in mesh):
+        mesh = Mesh(np.asarray(mesh), ("batch",))
+    if not isinstance(mesh, Mesh):
+        raise StructureError(
+            where, f"mesh is {mesh!r}, but a jax.sharding.Mesh or a list of devices (jax.devices()) is needed."
+        )
+    # Auto axes: the compiler divides the work, and with explicit ones a plain result[i] by the user would raise.
+    mesh = Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
+    placement = Placement(mesh, rule)
+    rows = examples if batch_size is None else batch_size
+    if rows % placement.batch_devices:
+        raise HyperparameterError(
+            where,
+            f"a batch of {rows} cannot be divided over the {placement.batch_devices} devices of the mesh's axis "
+            f"{mesh.axis_names[0]!r}. Choose a batch_size that is a multiple of {placement.batch_devices}.",
+        )
+    return placement
+
+
+def on_host(leaf: Any) -> np.ndarray:
+    """An array in the host's memory, whole, also if its parts live on devices of several processes."""
+    if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
+        from jax.experimental import multihost_utils
+
+        leaf = multihost_utils.process_allgather(leaf, tiled=True)
+    return np.asarray(leaf, order="C")
+
+
+def ordinary(state: Any) -> Any:
+    """A state of ordinary arrays, each whole on the default device."""
+
+    def whole(leaf: Any) -> Any:
+        if len(leaf.sharding.device_set) == 1:
+            return leaf
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            words = jnp.asarray(on_host(jax.random.key_data(leaf)))
+            return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
+        return jnp.asarray(on_host(leaf))
+
+    return jax.tree.map(whole, state)
