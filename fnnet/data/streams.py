@@ -82,11 +82,6 @@ class Window:
     rows: Dataset
     first: Any
 
-    @property
-    def inputs(self) -> Any:
-        """The inputs of its rows."""
-        return self.rows.inputs
-
 
 jax.tree_util.register_dataclass(Window, data_fields=["rows", "first"], meta_fields=[])
 

@@ -12,7 +12,7 @@ from jax import lax
 from fnnet import draws
 from fnnet.data import Dataset
 from fnnet.data.streams import Window
-from fnnet.errors import ShapeError
+from fnnet.errors import ShapeError, StructureError
 from fnnet.metrics import Metric, as_metric, averaged
 from fnnet.nn import as_layer
 from fnnet.nn.base import apply_layer
@@ -172,7 +172,9 @@ def functions(
         where no period of a running state ended.
         """
         draw = sampler(train, batch_size)
-        every = period or steps_per_epoch(train.inputs.shape[0], batch_size)
+        if period is None and isinstance(train, Window):
+            raise StructureError("training.advance", "a window of a stream does not say how long a period is.")
+        every = period or steps_per_epoch(len(train), batch_size)  # type: ignore[arg-type]
         reads_rate = has_learning_rate(learner.optimizer, state.optimizer_state)
 
         def close(state: TrainState, norm: Array) -> tuple[TrainState, dict[str, Array]]:

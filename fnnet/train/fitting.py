@@ -136,7 +136,9 @@ def fit(
         raise StructureError("fit", "resume=True goes on from a folder, but there is no checkpoint=.")
 
     numbers, skeleton = split(learner)
-    compiled = programs(skeleton, size, chosen, None if period == per_epoch else period, placement)
+    # A window of a stream does not say how long an epoch is.
+    given = None if period == per_epoch and not isinstance(train, Stream) else period
+    compiled = programs(skeleton, size, chosen, given, placement)
     example = sample.inputs[:1]
     spec = jax.ShapeDtypeStruct(np.shape(example)[1:], jax.dtypes.canonicalize_dtype(example.dtype))
     place = jax.device_put if placement is None else placement.copied

@@ -13,7 +13,13 @@ from fnnet.errors import DivergenceWarning
 
 
 def test_history_has_a_value_an_epoch_for_every_score(run):
-    assert list(run.history) == ["train/loss", "validation/loss", "validation/accuracy", "gradient_norm", "learning_rate"]
+    assert list(run.history) == [
+        "train/loss",
+        "validation/loss",
+        "validation/accuracy",
+        "gradient_norm",
+        "learning_rate",
+    ]
     assert all(values.shape == (4,) and np.isfinite(values).all() for values in run.history.values())
     assert run.history.epochs == 4
     assert (run.status, int(run.state.step)) == ("finished", 16)

@@ -1,0 +1,56 @@
+"""Training on data that stay on disk is training on data in memory."""
+
+import jax
+import numpy as np
+import pytest
+
+import fnnet
+from fnnet import data
+from fnnet.errors import DataError, StructureError
+from fnnet.train import feeding
+
+
+@pytest.mark.parametrize("window", [1, 3, 1000])
+def test_a_stream_gives_the_run_of_the_same_data_in_memory(
+    window, flowers, run, fit_flowers, learner, same, monkeypatch
+):
+    row = flowers[0].inputs[:1].nbytes + flowers[0].targets[:1].nbytes
+    monkeypatch.setattr(feeding, "WINDOW_BYTES", window * 5 * row)  # so many steps of five rows
+    stream = data.from_memmap(flowers[0].inputs, flowers[0].targets)
+    streamed = fnnet.fit(
+        learner(), stream, validation=flowers[1], epochs=4, batch_size=5, key=jax.random.key(0), progress=False
+    )
+    same(streamed.state, run.state)
+    same(dict(streamed.history), dict(run.history))
+
+
+def test_weights_of_a_stream_count(flowers, learner, same):
+    weights = np.linspace(0.5, 2, 17, dtype=np.float32)
+    call = {"epochs": 2, "batch_size": 5, "key": jax.random.key(0), "progress": False}
+    weighted = data.Dataset(flowers[0].inputs, flowers[0].targets, weights)
+    stream = data.from_memmap(flowers[0].inputs, flowers[0].targets, weights=weights)
+    same(fnnet.fit(learner(), stream, **call).state.params, fnnet.fit(learner(), weighted, **call).state.params)
+
+
+def test_a_stream_resumes(tmp_path, flowers, run, learner, same):
+    stream = data.from_memmap(flowers[0].inputs, flowers[0].targets)
+    call = {"validation": flowers[1], "batch_size": 5, "key": jax.random.key(0), "progress": False}
+    fnnet.fit(learner(), stream, epochs=1, checkpoint=tmp_path, **call)
+    same(fnnet.fit(learner(), stream, epochs=4, checkpoint=tmp_path, resume=True, **call).state, run.state)
+
+
+def test_what_a_stream_cannot_do_is_said(flowers, learner):
+    stream = data.from_memmap(flowers[0].inputs, flowers[0].targets)
+    call = {"epochs": 1, "key": jax.random.key(0), "progress": False}
+    with pytest.raises(StructureError, match=r"which only fnnet\.fit takes, with a batch_size="):
+        fnnet.fit(learner(), stream, batch_size=None, **call)
+    with pytest.raises(StructureError, match=r"the validation data is a stream.*stream\.read"):
+        fnnet.fit(learner(), flowers[0], validation=stream, **call)
+
+
+def test_a_wrong_value_on_disk_is_found_when_it_is_read(flowers, learner):
+    inputs = flowers[0].inputs.copy()
+    inputs[11] = np.nan
+    stream = data.from_memmap(inputs, flowers[0].targets)
+    with pytest.raises(DataError, match="inputs are NaN or infinite"):
+        fnnet.fit(learner(), stream, epochs=1, batch_size=5, key=jax.random.key(0), progress=False)
