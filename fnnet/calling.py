@@ -31,3 +31,12 @@ def innermost(function: Any) -> Any:
     while isinstance(function, functools.partial):
         function = function.func
     return function
+
+
+def bound(function: Any) -> dict[str, Any]:
+    """The keyword arguments that a chain of `functools.partial` has fixed, the outermost first in rank."""
+    keywords: dict[str, Any] = {}
+    while isinstance(function, functools.partial):
+        keywords = {**function.keywords, **keywords}
+        function = function.func
+    return keywords

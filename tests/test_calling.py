@@ -4,7 +4,7 @@ import functools
 
 import jax
 
-from fnnet.calling import accepted, innermost
+from fnnet.calling import accepted, bound, innermost
 
 
 def test_a_function_is_given_what_it_names_and_all_if_it_takes_anything():
@@ -23,3 +23,13 @@ def test_wrapped_and_bound_functions_are_asked_for_what_is_inside():
     assert accepted(bound, {"mask": 2}) == {}
     assert innermost(bound) is function
     assert innermost(function) is function
+
+
+def test_the_outermost_partial_says_which_number_is_bound():
+    def function(x, *, scale=1.0, shift=0.0):
+        return x
+
+    chained = functools.partial(functools.partial(function, scale=2.0, shift=1.0), scale=3.0)
+    assert bound(chained) == {"scale": 3.0, "shift": 1.0}
+    assert bound(function) == {}
+    assert bound(chained) == chained.keywords

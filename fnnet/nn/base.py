@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 
 from fnnet.calling import accepted
-from fnnet.errors import StructureError
+from fnnet.errors import StructureError, check_key, inside
 from fnnet.recipes import describe, recipe_of
 from fnnet.types import Elementwise, PyTree
 
@@ -70,14 +73,47 @@ def as_layer(part: LayerLike, where: str = "chain") -> Layer:
     def apply(params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, PyTree]:
         return function(x), state
 
+    apply.__name__ = describe(function)  # for people who look at a model
     return Layer(init, apply)
 
 
+OBSERVER: contextvars.ContextVar[Callable[..., Any] | None] = contextvars.ContextVar("observer", default=None)
+"""Told of every call of a part while a model is traced, as `nn.summary` does; None otherwise."""
+
+
 def apply_layer(
-    layer: Layer, params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False, **offered: Any
+    layer: Layer,
+    params: PyTree,
+    state: PyTree,
+    x: Any,
+    *,
+    part: Any = None,
+    times: Any = 1,
+    key: Any = None,
+    train: bool = False,
+    **offered: Any,
 ) -> tuple[Any, PyTree]:
-    """Calls a layer with those of the offered arguments that it takes; every combinator calls its parts by this."""
-    return layer.apply(params, state, x, key=key, train=train, **accepted(layer.apply, offered))
+    """Calls a layer with those of the offered arguments that it takes; every combinator calls its parts by this.
+
+    ``part`` is the name under which the parameters of the layer stand in the combinator's, and errors name the layer
+    by it; None if the combinator has no parameters but the layer's. ``times`` is how often one trace of the call runs.
+    """
+    call = functools.partial(layer.apply, key=key, train=train, **accepted(layer.apply, offered))
+    observe = OBSERVER.get()
+    with contextlib.nullcontext() if part is None else inside(part):
+        return call(params, state, x) if observe is None else observe(part, times, layer, call, params, state, x)
+
+
+def fold_key(where: str, key: Any, index: Any) -> Any:
+    """The key of part ``index`` of a layer, ``fold_in(key, index)``; None stays None.
+
+    Raises:
+        StructureError: ``key`` is no random key, but a seed, say; the sentence names the layer ``where``.
+    """
+    if key is None:
+        return None
+    check_key(where, key)
+    return jax.random.fold_in(key, index)
 
 
 def output_spec(layer: Layer, params: PyTree, state: PyTree, x: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fnnet.errors import ShapeError, check_size
+from fnnet.errors import HyperparameterError, ShapeError, check_key, check_size
 from fnnet.nn import initializers
 from fnnet.nn.base import Layer
 from fnnet.recipes import recipe
@@ -63,6 +64,7 @@ def dense(
                 f"the input has shape {x.shape}, but (batch, features) is needed. For one feature an example pass "
                 f"x[:, None], for a single example x[None, :].",
             )
+        check_key("dense", key)
         dtype = parameter_dtype(x)
         kernel_key, bias_key = jax.random.split(key)
         params = {"kernel": kernel_init(kernel_key, (x.shape[-1], width), dtype)}
@@ -94,6 +96,51 @@ def flatten(x: Array) -> Array:
     (2, 64)
     """
     return x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+@recipe
+def reshape(shape: Sequence[int]) -> Layer:
+    """Gives every example another shape: (batch, …) to (batch, *shape), in the order of the elements.
+
+    Args:
+        shape: of one example, positive integers; one of them may be −1, which stands for what is left.
+
+    Returns:
+        Layer without parameters.
+
+    Raises:
+        HyperparameterError: an entry is neither a positive integer nor the only −1.
+        ShapeError: the input has another number of elements an example.
+
+    >>> import jax.numpy as jnp
+    >>> reshape((8, 8, 1)).apply((), (), jnp.ones((5, 64)))[0].shape
+    (5, 8, 8, 1)
+    """
+    entries = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    open_ = [entry for entry in entries if not isinstance(entry, bool) and isinstance(entry, int) and entry == -1]
+    for entry in entries:
+        if entry not in open_:
+            check_size("reshape", "an entry of shape", entry)
+    if len(open_) > 1:
+        raise HyperparameterError(
+            "reshape", f"shape is {entries}, but only one entry may be −1 and follow from the rest."
+        )
+    known = math.prod(entry for entry in entries if entry not in open_)
+
+    def init(key: Any, x: Any) -> tuple[PyTree, PyTree]:
+        return (), ()
+
+    def apply(params: PyTree, state: PyTree, x: Array, *, key: Any = None, train: bool = False) -> tuple[Array, PyTree]:
+        size = math.prod(x.shape[1:])
+        if size % known or (size != known and not open_):
+            raise ShapeError(
+                "reshape",
+                f"the input has shape {x.shape}, {size} elements an example, which cannot take the shape {entries}. "
+                f"The batch axis is kept and no entry of shape.",
+            )
+        return x.reshape(x.shape[0], *(size // known if entry in open_ else entry for entry in entries)), state
+
+    return Layer(init, apply)
 
 
 def squeeze(x: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from fnnet import draws
-from fnnet.errors import StructureError, check_number, is_concrete
+from fnnet.errors import StructureError, check_key, check_number, is_concrete
 from fnnet.nn.base import Layer
 from fnnet.recipes import recipe
 from fnnet.trees import wide
@@ -55,6 +55,7 @@ def dropout(drop_rate: Scalar) -> Layer:
                 "dropout",
                 "there is no random key, but train=True draws a mask. Pass apply(..., key=jax.random.key(0)).",
             )
+        check_key("dropout", key)
         keep = 1 - jnp.asarray(drop_rate, wide(x.dtype))
         mask = draws.bernoulli(key, 1 - drop_rate, x.shape)
         # At drop_rate 1 nothing is kept; the inner choice keeps 0/0 out of the value and of the gradient.

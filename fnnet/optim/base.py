@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from fnnet.calling import accepted
 from fnnet.errors import ShapeError, StructureError
@@ -41,7 +42,19 @@ class Optimizer(NamedTuple):
 
 def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     """θ ← θ + Δ, leaf by leaf, in the dtype of the parameters."""
-    return jax.tree.map(lambda p, u: p + jnp.asarray(u, p.dtype), params, updates)
+
+    def add(p: Array, u: Array) -> Array:
+        dtype = wide(p.dtype)
+        return rounded(jnp.asarray(p, dtype) + jnp.asarray(u, dtype), p.dtype)
+
+    return jax.tree.map(add, params, updates)
+
+
+def rounded(x: Array, dtype: Any) -> Array:
+    """A cast that loses its digits, where a plain cast to a narrow dtype and back may be compiled away."""
+    if x.dtype != dtype and wide(dtype) != dtype and jnp.issubdtype(dtype, jnp.floating):
+        x = lax.reduce_precision(x, jnp.finfo(dtype).nexp, jnp.finfo(dtype).nmant)
+    return x.astype(dtype)
 
 
 def rate(learning_rate: Scalar | Schedule, t: Array) -> Array:
@@ -93,13 +106,15 @@ def lift(where: str, fields: tuple[str, ...], one_array: Callable[..., Any]) -> 
         structure = jax.tree.structure(grads)
         leaves = jax.tree.leaves(grads)
         columns = [jax.tree.leaves(accumulator) for accumulator in state[1:]]
-        check_same_structure(where, grads, *state[1:], *([params] if wants_params else []))
+        check_same_structure(where, grads, *state[1:], *([] if params is None else [params]))
         theta = jax.tree.leaves(params) if wants_params else [None] * len(leaves)
         results = []
         for g, p, *accumulators in zip(leaves, theta, *columns, strict=True):
             dtype = wide(g.dtype)
             given = {"params": p.astype(dtype)} if wants_params else {}
-            step, *accumulators = one_array(count.astype(dtype), g.astype(dtype), *accumulators, **given)
+            # A hyperparameter that is an array has a dtype of its own, which must not keep it out of the equation.
+            with jax.numpy_dtype_promotion("standard"):
+                step, *accumulators = one_array(count.astype(dtype), g.astype(dtype), *accumulators, **given)
             results.append((step.astype(g.dtype), *(a.astype(dtype) for a in accumulators)))
         updates, *accumulators = (jax.tree.unflatten(structure, c) for c in zip(*results, strict=True))
         return updates, State(count, *accumulators)
@@ -163,6 +178,26 @@ def check_same_structure(where: str, grads: PyTree, *others: PyTree) -> None:
                 )
 
 
+def derivative_free(optimizer: Optimizer, *inside: Any) -> Optimizer:
+    """Marks an optimizer that needs no gradients; one around others is such if all that are ``inside`` are.
+
+    The driver then differentiates nothing, and passes None.
+    """
+    cast("Any", optimizer.update).derivative_free = all(is_derivative_free(other) for other in inside)
+    return optimizer
+
+
+def is_derivative_free(optimizer: Any) -> bool:
+    """Whether an optimizer is marked as one that needs no gradients."""
+    return getattr(optimizer.update, "derivative_free", False)
+
+
+def gradients_for(optimizer: Any, grads: PyTree, params: PyTree) -> PyTree:
+    """The gradients; zeros like the parameters if there are none and the optimizer needs none."""
+    none = grads is None and params is not None and is_derivative_free(optimizer)
+    return jax.tree.map(jnp.zeros_like, params) if none else grads
+
+
 def call_update(
     optimizer: Any, grads: PyTree, state: PyTree, params: PyTree, extra: dict[str, Any]
 ) -> tuple[PyTree, PyTree]:
@@ -199,4 +234,6 @@ def chain(*optimizers: Any) -> Optimizer:
             states.append(after)
         return grads, tuple(states)
 
-    return Optimizer(init, update)
+    chained = Optimizer(init, update)
+    # What the first makes of the gradients is all that the others see.
+    return derivative_free(chained, optimizers[0]) if optimizers else chained

@@ -12,7 +12,7 @@ from jax import lax
 from fnnet.errors import StructureError, check_number, within
 from fnnet.optim.base import check_parameters
 from fnnet.optim.driver import check_scalar, check_steps, minimize, starting_point
-from fnnet.optim.second_order import lbfgs, safe_norm
+from fnnet.optim.second_order.curvature import lbfgs, safe_norm
 from fnnet.optim.status import CONVERGED, EXHAUSTED, INFEASIBLE, NOT_FINITE, RUNNING, code, sentence_of
 from fnnet.optim.vectors import as_vector, like, wide_dtype
 from fnnet.trees import tree_where

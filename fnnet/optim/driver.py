@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnnet.errors import HyperparameterError, ShapeError, StructureError, check_key, check_number, is_concrete
-from fnnet.optim.base import Optimizer, apply_updates, call_update, check_parameters
+from fnnet.optim.base import Optimizer, apply_updates, call_update, check_parameters, is_derivative_free
 from fnnet.optim.status import CONVERGED, EXHAUSTED, NOT_FINITE, RUNNING, code, method_status, sentence_of, stands
 from fnnet.trees import global_norm, path_name, tree_where, wide
 from fnnet.types import Array, PyTree, Scalar
@@ -62,12 +62,6 @@ class _Carry(NamedTuple):
     trace: Array | None
 
 
-def derivative_free(optimizer: Any) -> Any:
-    """Marks an optimizer that needs no gradients: the driver then differentiates nothing, and passes None."""
-    optimizer.update.derivative_free = True
-    return optimizer
-
-
 def minimize(
     fun: Callable[[PyTree], Any],
     x0: PyTree,
@@ -81,7 +75,7 @@ def minimize(
     """Minimises a function of a pytree with any optimizer.
 
     θ ← θ + update(∇f(θ)) until ‖∇f(θ)‖ ≤ tol, ``steps`` updates are done, something is not finite, or the method
-    says that it cannot go on. Methods without gradients have no such test and use up their steps.
+    says that it cannot go on. Methods without gradients use up their steps, and may start where f has no finite value.
 
     Args:
         fun: from a pytree of floats to a scalar; pure.
@@ -114,7 +108,7 @@ def minimize(
     x0 = starting_point("minimize", x0)
     optimizer = Optimizer(*optimizer) if type(optimizer) is tuple and len(optimizer) == 2 else optimizer
     _check(fun, x0, optimizer, steps, tol, key)
-    free = getattr(optimizer.update, "derivative_free", False)
+    free = is_derivative_free(optimizer)
 
     def look(params: PyTree) -> _Point:
         if free:
@@ -123,12 +117,17 @@ def minimize(
         value, grads = jax.value_and_grad(fun)(params)
         return _Point(params, value, grads, global_norm(grads))
 
+    def is_finite(point: _Point) -> Array:
+        """Whether a method can go on from a point: without gradients it can from one that has no value."""
+        known = jnp.isfinite(point.value) & jnp.isfinite(point.norm)
+        return jnp.isfinite(global_norm(point.params)) & (free | known)
+
     def judge(point: _Point, step: Array, tol: Array) -> Array:
         """The status at a point that was just reached."""
-        finite = jnp.isfinite(point.value) & jnp.isfinite(global_norm(point.params)) & (free | jnp.isfinite(point.norm))
         converged = point.norm <= tol.astype(point.norm.dtype)
-        going = jnp.where(step >= steps, EXHAUSTED, RUNNING)
-        return code(jnp.where(finite, jnp.where(converged, CONVERGED, going), NOT_FINITE))
+        ended = jnp.where(jnp.isfinite(point.value), EXHAUSTED, NOT_FINITE)
+        going = jnp.where(step >= steps, ended, RUNNING)
+        return code(jnp.where(is_finite(point), jnp.where(converged, CONVERGED, going), NOT_FINITE))
 
     def run(x0: PyTree, tol: Array, key: Array | None) -> Result:
         def body(carry: _Carry) -> _Carry:
@@ -141,11 +140,12 @@ def minimize(
             failed = method_status(state)
             status = jnp.where(failed == RUNNING, judge(there, step + 1, tol), failed)
             # A step that failed is not taken: the last point stays a good one.
-            taken = (failed == RUNNING) & (status != NOT_FINITE)
+            taken = (failed == RUNNING) & is_finite(there)
             there = tree_where(taken, there, here)
+            better = (there.value < carry.best.value) | ~jnp.isfinite(carry.best.value)
             return _Carry(
                 here=there,
-                best=tree_where(there.value < carry.best.value, there, carry.best),
+                best=tree_where(better, there, carry.best),
                 optimizer_state=state,
                 step=step + taken.astype(step.dtype),
                 status=status,

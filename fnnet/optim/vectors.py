@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.errors import StructureError
-from fnnet.optim.base import check_parameters, check_same_structure
+from fnnet.optim.base import check_parameters, check_same_structure, rounded
 from fnnet.trees import wide
 from fnnet.types import Array, PyTree
 
@@ -35,7 +35,7 @@ def like(tree: PyTree) -> Callable[[Array], PyTree]:
         parts = jnp.split(vector, ends)
         return jax.tree.unflatten(
             structure,
-            [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(parts, leaves, strict=True)],
+            [rounded(part.reshape(leaf.shape), leaf.dtype) for part, leaf in zip(parts, leaves, strict=True)],
         )
 
     return back

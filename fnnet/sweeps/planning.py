@@ -238,7 +238,7 @@ def check_ranges(learner: Callable[..., Learner], trials: list[Trial]) -> None:
         if not all(np.isfinite(value) for value in trial.traced.values()):
             continue
         try:
-            learner(**trial.values)
+            check_learner("sweep", learner(**trial.values))
         except HyperparameterError as error:
             values = ", ".join(f"{name}={describe(value)}" for name, value in trial.values.items())
             raise HyperparameterError(

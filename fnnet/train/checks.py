@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnnet.calling import innermost
 from fnnet.data import Dataset, Stream
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError, check_key, within
 from fnnet.metrics import as_metric
 from fnnet.nn import as_layer
-from fnnet.train.learner import Learner, check_learner
+from fnnet.train.learner import Learner, check_learner, log_prior
 
 
 def check_data(where: str, name: str, data: Any) -> Dataset:
@@ -119,15 +121,17 @@ def check_fit(where: str, learner: Learner, train: Dataset, validation: Dataset 
             weights = jax.ShapeDtypeStruct(inputs.shape[:1], jnp.zeros(()).dtype)
             for function in learner.metrics.values():
                 jax.eval_shape(as_metric(function).sums, predictions, targets, weights)
-            check_classes(where, learner.loss, predictions.shape[1:], data)
+            check_classes(where, learner.loss, predictions, data)
+        if learner.prior is not None:
+            jax.eval_shape(functools.partial(log_prior, learner.prior), params)
 
 
-def check_classes(where: str, loss: Any, output_shape: tuple[int, ...], data: Dataset) -> None:
-    """Asks the loss, if it has something to say, whether concrete targets fit outputs of a shape."""
-    check_targets = getattr(loss, "check_targets", None)
-    if check_targets is not None:
+def check_classes(where: str, loss: Any, predictions: Any, data: Dataset) -> None:
+    """Asks the loss, if it has something to say, whether concrete targets fit outputs like these of any batch."""
+    check_targets = getattr(innermost(loss), "check_targets", None)
+    if check_targets is not None and hasattr(predictions, "shape"):
         with within(where):
-            check_targets((len(data), *output_shape), data.targets)
+            check_targets((len(data), *predictions.shape[1:]), data.targets)
 
 
 def _batch_spec(field: Any, batch_size: int | None) -> jax.ShapeDtypeStruct:

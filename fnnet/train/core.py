@@ -10,17 +10,19 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnnet import draws
+from fnnet.calling import innermost
 from fnnet.data import Dataset
 from fnnet.data.streams import Window
 from fnnet.errors import ShapeError, StructureError
-from fnnet.metrics import Metric, as_metric, averaged
+from fnnet.metrics import as_metric, averaged
 from fnnet.nn import as_layer
 from fnnet.nn.base import apply_layer
 from fnnet.optim import learning_rate
 from fnnet.optim.base import apply_updates, call_update
 from fnnet.optim.inspection import has_learning_rate
 from fnnet.optim.status import skipped
-from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
+from fnnet.train.evaluation import evaluated, predicted
+from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor, log_prior
 from fnnet.train.placement import Placement
 from fnnet.train.sampling import sampler, steps_per_epoch
 from fnnet.train.state import DIVERGED, RUNNING, Best, Stall, Tally, TrainState
@@ -30,9 +32,6 @@ from fnnet.types import Array, Integer, PyTree
 
 ROWS_A_CALL = 64
 """Room for evaluations in one call of `Training.advance`."""
-
-EVALUATION_BATCH = 1024
-"""Examples that are evaluated at once, at least."""
 
 
 class Training(NamedTuple):
@@ -110,7 +109,7 @@ def functions(
             loss, weight = _weighted_sum(learner.loss, predictions, batch)
             value = loss / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
             if learner.prior is not None:
-                value = value - learner.prior(params)
+                value = value - log_prior(learner.prior, params).astype(value.dtype)
             return value, (model_state, loss, weight)
 
         (value, (model_state, loss, weight)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
@@ -150,10 +149,10 @@ def functions(
         return state, {"loss": total / steps}
 
     def evaluate(state: TrainState, data: Dataset) -> dict[str, Array]:
-        return _evaluate(score, model.apply, state.params, state.model_state, data, batch_size)
+        return evaluated(score, model.apply, state.params, state.model_state, data, batch_size)
 
     def predict(params: PyTree, model_state: PyTree, inputs: Array) -> Any:
-        return _predict(model.apply, params, model_state, jnp.asarray(inputs), batch_size)
+        return predicted(model.apply, params, model_state, jnp.asarray(inputs), batch_size)
 
     def advance(
         state: TrainState,
@@ -242,7 +241,7 @@ def _weighted_sum(loss: Callable[..., Any], predictions: Any, batch: Dataset) ->
     examples = batch.inputs.shape[0]
     values = loss(predictions, jnp.asarray(batch.targets))
     if jnp.shape(values) != (examples,):
-        name = getattr(loss, "__name__", "loss")
+        name = getattr(innermost(loss), "__name__", "loss")
         raise ShapeError(
             "training",
             f"the loss {name} returned shape {jnp.shape(values)}, but there has to be one value an example, "
@@ -256,60 +255,3 @@ def _weighted_sum(loss: Callable[..., Any], predictions: Any, batch: Dataset) ->
             "training", f"weights have shape {weights.shape}, but one an example is needed, {values.shape}."
         )
     return jnp.where(weights == 0, 0, values * weights).sum(), weights.sum()
-
-
-def _evaluation_parts(examples: int, batch_size: int | None) -> tuple[int, int]:
-    """How many examples are evaluated at once, and in how many parts."""
-    size = max(1, min(examples, max(batch_size or examples, EVALUATION_BATCH)))
-    return size, -(-examples // size)
-
-
-def _evaluate(
-    scores: dict[str, Metric],
-    apply: Any,
-    params: PyTree,
-    model_state: PyTree,
-    data: Dataset,
-    batch_size: int | None,
-) -> dict[str, Array]:
-    """Every score over every example: sums over parts of equal length, the last one moved back to fit."""
-    examples = len(data)
-    size, parts = _evaluation_parts(examples, batch_size)
-
-    def sums(batch: Dataset, fresh: Array) -> dict[str, PyTree]:
-        predictions, _ = apply(params, model_state, batch.inputs, train=False)
-        weights = fresh if batch.weights is None else fresh * jnp.asarray(batch.weights, fresh.dtype)
-        return {name: metric.sums(predictions, jnp.asarray(batch.targets), weights) for name, metric in scores.items()}
-
-    def part(index: Array) -> dict[str, PyTree]:
-        begin = jnp.minimum(index * size, examples - size)
-        batch = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(jnp.asarray(x), begin, size), data)
-        # Rows that the part before has counted already do not count again.
-        fresh = (begin + jnp.arange(size) >= index * size).astype(jnp.zeros(()).dtype)
-        return sums(batch, fresh)
-
-    if parts == 1:
-        total = sums(jax.tree.map(jnp.asarray, data), jnp.ones(size))
-    else:
-        shape = jax.eval_shape(part, jax.ShapeDtypeStruct((), jnp.int32))
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
-        total, _ = lax.scan(lambda t, i: (jax.tree.map(jnp.add, t, part(i)), None), zeros, jnp.arange(parts))
-    return {name: metric.compute(total[name]) for name, metric in scores.items()}
-
-
-def _predict(apply: Any, params: PyTree, model_state: PyTree, inputs: Array, batch_size: int | None) -> Any:
-    """The model's output for every row, computed in parts so that large inputs need little memory."""
-    examples = inputs.shape[0]
-    size, parts = _evaluation_parts(examples, batch_size)
-    if parts <= 1:
-        return apply(params, model_state, inputs, train=False)[0]
-
-    def part(index: Array) -> Any:
-        begin = jnp.minimum(index * size, examples - size)
-        return apply(params, model_state, lax.dynamic_slice_in_dim(inputs, begin, size), train=False)[0]
-
-    def join(y: Array) -> Array:
-        tail = examples - (parts - 1) * size
-        return jnp.concatenate([y[:-1].reshape(-1, *y.shape[2:]), y[-1, size - tail :]])
-
-    return jax.tree.map(join, lax.map(part, jnp.arange(parts)))

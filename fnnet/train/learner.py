@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from fnnet.errors import HyperparameterError, StructureError
+import jax.numpy as jnp
+
+from fnnet.errors import HyperparameterError, ShapeError, StructureError
+from fnnet.losses.base import check_bound
 from fnnet.metrics import as_metric
 from fnnet.recipes import describe
 
@@ -18,11 +21,14 @@ class Learner(NamedTuple):
 
     Args:
         model: a layer, or a plain function of one array.
-        loss: ``loss(predictions, targets, *, weights=None) -> (batch,)``.
+        loss: ``loss(predictions, targets, *, weights=None) -> (batch,)``; its numbers are bound with
+            `functools.partial`, such as ``partial(losses.huber, delta=2.0)``.
         optimizer: an (init, update) pair, fnnet's or any with the ecosystem's calling convention.
         metrics: by name, metrics or functions of one value an example.
         prior: log-prior of the parameters, ``prior(params) -> scalar``, in units of the mean loss (that is,
-            divided by the number of examples); training minimises mean loss − prior. None for no prior.
+            divided by the number of examples), such as `losses.gaussian_prior`; training minimises
+            mean loss − prior. The history and every evaluation tell the loss alone, without the prior, so that they
+            can be compared between priors. None for no prior.
         transform: ``transform(key, batch) -> batch``, applied to each training `Dataset` of a step inside of the
             compiled program, with a key of its own: augmentation, noise. None for none.
 
@@ -68,20 +74,39 @@ def check_learner(where: str, learner: Any) -> None:
         raise StructureError(
             where, f"the loss is {learner.loss!r}, which is not a function such as losses.squared_error."
         )
+    check_bound(learner.loss)
     if not all(callable(getattr(learner.optimizer, name, None)) for name in ("init", "update")):
         raise StructureError(
             where,
             f"the optimizer is {learner.optimizer!r}, which is not an (init, update) pair. "
             f"Call its factory: optim.adam(1e-3).",
         )
-    for name in ("prior", "transform"):
-        function = getattr(learner, name)
-        if not (function is None or callable(function)):
-            raise StructureError(where, f"{name} is {function!r}, which is not a function.")
+    if learner.transform is not None and not callable(learner.transform):
+        raise StructureError(
+            where, f"transform is {learner.transform!r}, which is not a function of a key and a batch."
+        )
     if not isinstance(learner.metrics, Mapping):
         raise StructureError(where, f"metrics is {learner.metrics!r}, but it has to be a dict of metrics by name.")
+    if learner.prior is not None and not callable(learner.prior):
+        raise StructureError(
+            where,
+            f"the prior is {learner.prior!r}, which is not a function of the parameters such as "
+            f"losses.gaussian_prior(1e-4).",
+        )
     if "loss" in learner.metrics:
         raise StructureError(where, "a metric is named 'loss', but that name is the loss's own. Rename the metric.")
+
+
+def log_prior(prior: Callable[[Any], Any], params: Any) -> Any:
+    """The log-prior of the parameters, which is one number."""
+    value = jnp.asarray(prior(params))
+    if value.shape != ():
+        raise ShapeError(
+            "training",
+            f"the prior returned shape {value.shape}, but the log-prior of all parameters is one number. "
+            f"Sum over them.",
+        )
+    return value
 
 
 def choose_monitor(where: str, learner: Learner, wanted: str | None, validated: bool) -> Monitor:

@@ -119,7 +119,7 @@ class Run:
         outputs = jax.eval_shape(self._programs().predict, self.hyperparameters, self.params, self.model_state, spec)
 
         def check(hyperparameters: Any) -> None:  # as tracers, since a learner refuses a number such as NaN
-            check_classes("evaluate", self.build(hyperparameters).loss, outputs.shape[1:], data)
+            check_classes("evaluate", self.build(hyperparameters).loss, outputs, data)
 
         jax.eval_shape(check, self.hyperparameters)
         with within("evaluate"):

@@ -9,7 +9,7 @@ FAMILIES = [
     pytest.param(nn, catalogue.LAYERS, catalogue.NOT_LAYERS, id="layers"),
     pytest.param(optim, catalogue.OPTIMIZERS, catalogue.NOT_OPTIMIZERS, id="optimizers"),
     pytest.param(optim.schedules, catalogue.SCHEDULES, {}, id="schedules"),
-    pytest.param(losses, catalogue.LOSSES, {}, id="losses"),
+    pytest.param(losses, catalogue.LOSSES, catalogue.NOT_LOSSES, id="losses"),
     pytest.param(metrics, catalogue.METRICS, catalogue.NOT_METRICS, id="metrics"),
 ]
 

@@ -79,6 +79,23 @@ def test_weights_multiply_and_an_example_of_weight_zero_counts_nothing_whatever_
         assert not np.asarray(slope_with_nans)[ignored].any()
 
 
+numbered = pytest.mark.parametrize("case", [p for p in catalogue.rows(catalogue.LOSSES) if p.values[0].numbers])
+
+
+@numbered
+def test_law_1_the_numbers_of_a_loss_may_be_mapped_and_have_finite_derivatives(case):
+    f, y = jnp.asarray(case.predictions), jnp.asarray(case.targets)
+
+    def values(numbers):
+        return case.function(f, y, **numbers)
+
+    mapped, slopes = jax.jit(jax.vmap(lambda n: (values(n), jax.jacrev(values)(n))))(catalogue.both(case))
+    for index, numbers in enumerate((catalogue.first(case), catalogue.second(case))):
+        np.testing.assert_allclose(mapped[index], values(numbers), rtol=2e-6, atol=1e-7)
+    assert np.abs(mapped[0] - mapped[1]).max() > 1e-3
+    assert all(np.isfinite(slope).all() for slope in slopes.values())
+
+
 @losses
 def test_no_examples_have_no_losses(case):
     f, y = jnp.asarray(case.predictions[:0]), jnp.asarray(case.targets[:0])
@@ -108,8 +125,11 @@ def test_the_sums_of_a_metric_add_up_over_batches(case):
     metric = as_metric(case.function)
     cuts = [slice(0, 4), slice(4, 5), slice(5, 6), slice(6, 6)]
     parts = [metric.sums(f[cut], y[cut], w[cut]) for cut in cuts]
-    added = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
-    np.testing.assert_allclose(metric.compute(added), case.function(f, y, weights=w), rtol=1e-6)
+    whole = metric.merged(parts)
+    if not metric.rows:
+        shapes = [jax.tree.map(jnp.shape, part) for part in (*parts, whole)]
+        assert all(shape == shapes[0] for shape in shapes)
+    np.testing.assert_allclose(metric.compute(whole), case.function(f, y, weights=w), rtol=1e-6)
 
 
 @metrics

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fnnet import optim
-from fnnet.optim.adaptation import cma_es_constants, cma_es_population, symmetric_root
-from fnnet.optim.evolution import cross, mutate, select
+from fnnet.optim.zeroth_order.adaptation import cma_es_constants, cma_es_population, symmetric_root
+from fnnet.optim.zeroth_order.evolution import cross, mutate, select
 
 pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
 
@@ -192,13 +192,10 @@ def test_eight_steps_equal_the_equations_of_the_tutorial_in_numpy(float64):
     [
         (sphere, np.ones(5), 1.0, 130),  # 1040 evaluations
         (ellipsoid, np.ones(5), 1.0, 400),  # 3200
-        (rosenbrock, np.zeros(2), 0.5, 170),  # 1020
         (rosenbrock, np.zeros(4), 0.5, 320),  # 2560
     ],
 )
-def test_cma_es_reaches_1e_8_within_the_stated_steps_of_8_or_6_evaluations_from_20_seeds(
-    float64, fun, start, scale, steps
-):
+def test_cma_es_reaches_1e_8_within_the_stated_steps_of_8_evaluations_from_20_seeds(float64, fun, start, scale, steps):
     found = mapped(fun, jnp.asarray(start), optim.cma_es(scale), steps)
     assert (found.value < 1e-8).all(), np.sort(found.value)[-3:]
     assert (np.diff(found.trace, axis=1) <= 0).all()

@@ -162,15 +162,12 @@ def test_a_fitted_curve_agrees_with_scipy():
         np.testing.assert_allclose(result.value, theirs.cost, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("residuals", "start", "budget", "minimum"),
-    [(valley, [-1.2, 1.0], 25, 1.0), (powell, [3.0, -1.0, 0.0, 1.0], 30, 0.0)],
-)
-def test_hard_problems_are_solved_within_their_budget(residuals, start, budget, minimum):
+def test_a_singular_jacobian_at_the_minimum_is_solved_within_its_budget():
+    """Rosenbrock's valley, whose Jacobian is not singular, is a row of the laws."""
     with jax.enable_x64(True):
-        result = fit(residuals, jnp.array(start), steps=budget, tol=1e-9)
+        result = fit(powell, jnp.array([3.0, -1.0, 0.0, 1.0]), steps=30, tol=1e-9)
         assert result.sentence.startswith("converged"), result
-        np.testing.assert_allclose(result.solution, minimum, atol=2e-3 if residuals is powell else 1e-8)
+        np.testing.assert_allclose(result.solution, 0, atol=2e-3)
 
 
 def test_linear_residuals_are_solved_as_least_squares_of_any_rank():

@@ -8,32 +8,31 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse.linalg
-from problems import BOWL, LONG_START, START, TARGET, quadratic, rosenbrock, rosenbrock_tree
+from problems import BOWL, LONG_START, TARGET, quadratic, rosenbrock, rosenbrock_tree
 
 from fnnet import optim
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
-from fnnet.optim.second_order import two_loops
+from fnnet.optim.second_order.curvature import two_loops
 
 pytestmark = pytest.mark.exhaustive  # compiles whole solvers, most of them for one test each
 
-# The updates within which Rosenbrock's function is solved to ‖g‖ ≤ 1e-6 in float64, from (−1.2, 1) and, in ten
-# dimensions, from that point repeated; about a quarter more than what is needed today.
+# The updates within which Rosenbrock's function in ten dimensions is solved to ‖g‖ ≤ 1e-6 in float64, from (−1.2, 1)
+# repeated; about a quarter more than what is needed today. In two dimensions it is a law.
 BUDGETS = {
-    "lbfgs": (lambda: optim.lbfgs(), 46, 100),
-    "lbfgs that backtracks": (lambda: optim.lbfgs(search=optim.line_search.backtracking()), 55, 105),
-    "polak_ribiere": (lambda: optim.conjugate_gradient(), 30, 180),
-    "fletcher_reeves": (lambda: optim.conjugate_gradient("fletcher_reeves"), 50, 150),
+    "lbfgs": (lambda: optim.lbfgs(), 100),
+    "lbfgs that backtracks": (lambda: optim.lbfgs(search=optim.line_search.backtracking()), 105),
+    "polak_ribiere": (lambda: optim.conjugate_gradient(), 180),
+    "fletcher_reeves": (lambda: optim.conjugate_gradient("fletcher_reeves"), 150),
 }
 
 
 @pytest.mark.parametrize("name", BUDGETS)
-def test_rosenbrock_is_solved_within_the_budget(name):
-    make, short, long = BUDGETS[name]
+def test_rosenbrock_in_ten_dimensions_is_solved_within_the_budget(name):
+    make, budget = BUDGETS[name]
     with jax.enable_x64(True):
-        for start, budget in ((START, short), (LONG_START, long)):
-            result = optim.minimize(rosenbrock, jnp.array(start), make(), steps=budget, tol=1e-6)
-            assert result.sentence.startswith("converged"), (result.steps, result.gradient_norm)
-            np.testing.assert_allclose(result.solution, 1, atol=1e-5)
+        result = optim.minimize(rosenbrock, jnp.array(LONG_START), make(), steps=budget, tol=1e-6)
+        assert result.sentence.startswith("converged"), (result.steps, result.gradient_norm)
+        np.testing.assert_allclose(result.solution, 1, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "theirs"), [("lbfgs", "L-BFGS-B"), ("polak_ribiere", "CG")])

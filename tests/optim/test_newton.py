@@ -36,7 +36,7 @@ def test_the_lecture_example_lands_in_the_origin_in_one_step():
     np.testing.assert_allclose(result.solution, 0, atol=1e-6)
 
 
-def test_rosenbrock_is_solved_in_seven_steps_and_agrees_with_scipy():
+def test_the_minimum_of_rosenbrock_agrees_with_scipy_and_of_a_tree_too():
     with jax.enable_x64(True):
         result = optim.minimize(rosenbrock, jnp.array(START), optim.newton(), steps=7, tol=1e-8)
         assert result.sentence.startswith("converged")

@@ -65,6 +65,34 @@ def test_the_lectures_velocity_is_the_fields_times_the_learning_rate():
     np.testing.assert_allclose(after(optim.sgd(0.1, 0.9)), other, rtol=0, atol=1e-12)
 
 
+def test_momentum_with_the_sign_that_lecture_1_prints_in_one_place_goes_uphill():
+    """Erratum: v ← αv + εg with θ ← θ + v; its own Algorithm 2, v ← αv − εg with θ ← θ + v, is `sgd`."""
+
+    def run(sign):
+        theta, v, values = 1.0, 0.0, []
+        for _ in range(50):
+            values.append(theta**2 / 2)  # f, whose gradient is θ
+            v = 0.5 * v + sign * 0.1 * theta
+            theta = theta + v
+        return values
+
+    with jax.enable_x64(True):
+        found = optim.minimize(lambda x: x**2 / 2, 1.0, optim.sgd(0.1, 0.5), steps=50, tol=0.0, trace=True)
+        np.testing.assert_allclose(found.trace, run(-1), rtol=1e-9, atol=1e-16)
+    assert run(-1)[-1] < 1e-4
+    assert run(+1)[-1] > 1e3
+
+
+def test_rmsprop_of_lecture_2_is_that_of_the_others_once_its_extra_factor_is_left_out():
+    """Erratum: m̃ ∂L/∂φ / √(ṽ + ε), Adam's numerator times the gradient once more, is no step: its sign is lost."""
+    g, v = GRADS[0], 0.1 * GRADS[0] ** 2
+    ours = after(optim.rmsprop(0.1, 0.9, eps=0.0, eps_root=1e-8), [g]) - START
+    np.testing.assert_allclose(ours, -0.1 * g / np.sqrt(v + 1e-8), rtol=1e-12)
+    printed = -0.1 * g * (0.1 * g) / np.sqrt(v + 1e-8)
+    assert (printed <= 0).all()
+    assert (ours > 0).any()
+
+
 def test_momentum_as_a_mean_is_momentum_with_a_smaller_learning_rate():
     mean = after(optim.ema_momentum(0.1, 0.99))
     np.testing.assert_allclose(mean, after(optim.sgd(0.1 * (1 - 0.99), 0.99)), rtol=0, atol=1e-12)

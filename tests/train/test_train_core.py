@@ -237,16 +237,23 @@ def test_law_6_no_cut_of_the_steps_changes_state_or_history(cuts, flowers, flowe
 
 EVERY_METRIC = {
     "accuracy": metrics.accuracy,
+    "auroc": metrics.auroc,
+    "balanced_accuracy": metrics.balanced_accuracy,
     "binary_accuracy": metrics.binary_accuracy,
+    "expected_calibration_error": metrics.expected_calibration_error(5),
+    "f1": metrics.f1,
+    "log_loss": metrics.log_loss,
     "mean_absolute_error": metrics.mean_absolute_error,
+    "precision": metrics.precision,
     "r2": metrics.r2,
+    "recall": metrics.recall,
     "root_mean_squared_error": metrics.root_mean_squared_error,
 }
 
 
 def test_every_metric_is_among_those_that_law_9_is_tested_with():
     found = {name for name in metrics.__all__ if hasattr(getattr(metrics, name), "metric")}
-    assert found == set(EVERY_METRIC)
+    assert found == set(EVERY_METRIC) - {"expected_calibration_error"}
 
 
 @pytest.mark.parametrize("weighted", [False, True])

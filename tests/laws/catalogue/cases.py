@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -11,12 +12,29 @@ import jax.numpy as jnp
 import pytest
 
 
+class Wrong(NamedTuple):
+    """``call(value)`` has to be refused for each of the values, in a sentence that names factory and argument."""
+
+    call: Callable[[Any], Any]
+    values: tuple[Any, ...]
+
+
+SIZES = (0, -1, 2.5, True, "3")
+"""What is no size: a positive integer is."""
+
+NUMBERS = (math.nan, math.inf, "1", (0.1, 0.2))
+"""What is no number of any range; a row adds the ones outside of its own."""
+
+
 class Case(NamedTuple):
     """``build(**numbers)`` makes the part; every number comes with two values that the laws compare.
 
     ``extra`` is what the update of an optimizer is offered by name beside gradients and parameters. ``atol`` is how
     far equal computations may lie apart in float32: more than one unit in the last place of 1 only where a result is
     a sum of terms near 1 that may cancel, as a point drawn around another one is.
+
+    For layers, ``shape`` is the inputs' with the batch, ``integers`` makes them whole numbers below it, and ``wrong``
+    says for the arguments by name what is refused: one row of a layer has to for every size and number it takes.
     """
 
     build: Callable[..., Any]
@@ -24,15 +42,21 @@ class Case(NamedTuple):
     shape: tuple[int, ...] = (4, 3)
     extra: Mapping[str, Any] = MappingProxyType({})
     atol: float = 1e-7
+    integers: int | None = None
+    wrong: Mapping[str, Wrong] = MappingProxyType({})
 
 
 class Scored(NamedTuple):
-    """A loss or a metric with predictions, targets and predictions that are as good as can be."""
+    """A loss or a metric with predictions, targets and predictions that are as good as can be.
+
+    Every number that a loss takes by name comes with two values that the laws compare.
+    """
 
     function: Callable[..., Any]
     predictions: Any
     targets: Any
     perfect: Any
+    numbers: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 
 SOLVERS = {

@@ -28,7 +28,7 @@ def on_a_bowl(make: Callable[..., Any]) -> Callable[..., Any]:
     def build(**numbers: Any) -> Any:
         optimizer = make(**numbers)
 
-        def update(grads: Any, state: Any, params: Any) -> Any:
+        def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> Any:
             def value_fn(there: Any) -> Any:
                 def part(t: Any, p: Any, g: Any) -> Any:
                     away = t.astype(jnp.float32) - p.astype(jnp.float32)
@@ -36,7 +36,7 @@ def on_a_bowl(make: Callable[..., Any]) -> Callable[..., Any]:
 
                 return sum(jax.tree.leaves(jax.tree.map(part, there, params, grads)))
 
-            return optimizer.update(grads, state, params, value_fn=value_fn)
+            return optimizer.update(grads, state, params, **{"value_fn": value_fn, **extra})
 
         return optim.Optimizer(optimizer.init, update)
 
