@@ -39,7 +39,7 @@ class Placement:
     def copied(self, tree: PyTree) -> PyTree:
         """Arrays with a copy on each device."""
         everywhere = NamedSharding(self.mesh, PartitionSpec())
-        return jax.tree.map(lambda leaf: jax.device_put(leaf, everywhere), tree)
+        return jax.tree.map(lambda leaf: _put(leaf, everywhere), tree)
 
     def shardings(self, state: Any) -> PyTree:
         """Where each leaf of a state lives: parameters by the rule, and what has their name and shape likewise."""
@@ -58,7 +58,7 @@ class Placement:
 
     def place(self, state: Any) -> Any:
         """A state with its leaves where they belong."""
-        return jax.tree.map(jax.device_put, state, self.shardings(state))
+        return jax.tree.map(_put, state, self.shardings(state))
 
     def held(self, state: Any) -> Any:
         """Inside of compiled code: the state stays where it is."""
@@ -90,6 +90,16 @@ def check_placement(
             f"{mesh.axis_names[0]!r}. Choose a batch_size that is a multiple of {placement.batch_devices}.",
         )
     return placement
+
+
+def _put(leaf: Any, where: NamedSharding) -> Any:
+    """An array on devices, also if some of them belong to other processes, which all hold the same values."""
+    if where.is_fully_addressable:
+        return jax.device_put(leaf, where)
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_put(jax.random.key_data(leaf), where), impl=jax.random.key_impl(leaf))
+    whole = np.asarray(leaf)
+    return jax.make_array_from_callback(whole.shape, where, lambda index: whole[index])
 
 
 def on_host(leaf: Any) -> np.ndarray:

@@ -89,9 +89,9 @@ def test_a_state_of_another_run_is_refused_and_the_first_difference_is_named(tmp
 
 
 def test_wrong_arguments_are_named(tmp_path, fit_flowers, learner):
-    with pytest.raises(StructureError, match=r"resume=True goes on from a folder"):
+    with pytest.raises(StructureError, match="goes on from a folder"):
         fit_flowers(learner(), resume=True)
-    with pytest.raises(HyperparameterError, match="every is 'seldom'.*'10 minutes'"):
+    with pytest.raises(HyperparameterError, match=r"every is 'seldom'.*'10 minutes'"):
         fit_flowers(learner(), checkpoint=tmp_path, every="seldom")
     with pytest.raises(HyperparameterError, match="keep is 0"):
         fit_flowers(learner(), checkpoint=tmp_path, keep=0)
