@@ -147,7 +147,7 @@ def _check_training(x: Array, weights: Any, axis_name: Any) -> None:
         raise ShapeError(
             "batch_norm", f"weights have shape {jnp.shape(weights)}, but one an example is needed, {x.shape[:1]}."
         )
-    if x[..., 0].size == 1 and axis_name is None:
+    if math.prod(x.shape[:-1]) == 1 and axis_name is None:
         raise ShapeError(
             "batch_norm",
             f"the input has shape {x.shape}, so with train=True each feature has one value: it is its own mean, the "

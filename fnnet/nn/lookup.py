@@ -66,7 +66,7 @@ def embedding(vocabulary: int, width: int, *, embedding_init: Any = _STANDARD_NO
 
     def apply(params: PyTree, state: PyTree, x: Array, *, key: Any = None, train: bool = False) -> tuple[Array, PyTree]:
         check_ids(x)
-        if is_concrete(x):
+        if is_concrete(x) and getattr(x, "is_fully_addressable", True):
             _check_range(np.asarray(x), vocabulary)
         # A narrow dtype could not hold the size of the table, to which ids are compared.
         ids = x.astype(jnp.int32) if x.dtype.itemsize < 4 else x

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -42,7 +42,7 @@ def max_pool(window: Sizes, *, stride: Sizes | None = None, padding: Padding = "
     [1.0, 3.0, 5.0]
     """
 
-    def largest(x: Array, reduce: Callable[..., Array]) -> Array:
+    def largest(x: Array, reduce: Callable[..., Array], counts: Any) -> Array:
         lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
         return reduce(x, np.asarray(lowest, x.dtype), lax.max)
 
@@ -77,18 +77,19 @@ def avg_pool(window: Sizes, *, stride: Sizes | None = None, padding: Padding = "
     [0.5, 2.5, 4.5]
     """
 
-    def mean(x: Array, reduce: Callable[..., Array]) -> Array:
+    def mean(x: Array, reduce: Callable[..., Array], counts: Any) -> Array:
         y = _float(x)
-        zero = np.zeros((), y.dtype)
-        counted = reduce(jnp.ones((1, *x.shape[1:-1], 1), y.dtype), zero, lax.add)
-        total = reduce(y, zero, lax.add)
-        return (total / jnp.broadcast_to(counted, total.shape)).astype(_dtype(x))
+        total = reduce(y, np.zeros((), y.dtype), lax.add)
+        return (total / jnp.asarray(counts, y.dtype)).astype(_dtype(x))
 
     return _pool("avg_pool", mean, window, stride, padding)
 
 
 def _pool(where: str, summary: Callable[..., Array], window: Any, stride: Any, padding: Any) -> Layer:
-    """The layer that applies ``summary(x, reduce)``, where ``reduce(x, start, operation)`` goes over the windows."""
+    """The layer that applies ``summary(x, reduce, counts)``.
+
+    ``reduce(x, start, operation)`` goes over the windows, and ``counts`` is how much each has of the input.
+    """
     stride = window if stride is None else stride
     check_sizes(where, window=window, stride=stride)
     check_padding(where, padding)
@@ -105,14 +106,24 @@ def _pool(where: str, summary: Callable[..., Array], window: Any, stride: Any, p
     def apply(params: PyTree, state: PyTree, x: Array, *, key: Any = None, train: bool = False) -> tuple[Array, PyTree]:
         axes = spatial_axes(where, x.shape, window=window, stride=stride, padding=padding)
         sizes, steps = along(window, axes), along(stride, axes)
-        pads = [(0, 0), *margins(where, padding, x.shape, sizes, steps), (0, 0)]
+        pads = margins(where, padding, x.shape, sizes, steps)
 
         def reduce(x: Array, start: Any, operation: Any) -> Array:
-            return lax.reduce_window(x, start, operation, (1, *sizes, 1), (1, *steps, 1), pads)
+            return lax.reduce_window(x, start, operation, (1, *sizes, 1), (1, *steps, 1), [(0, 0), *pads, (0, 0)])
 
-        return summary(x, reduce), state
+        return summary(x, reduce, _counts(x.shape[1:-1], sizes, steps, pads)), state
 
     return Layer(init, apply)
+
+
+def _counts(space: Sequence[int], sizes: Any, steps: Any, pads: Sequence[tuple[int, int]]) -> np.ndarray:
+    """How many positions of the input each window has, (1, *outputs, 1): the product over its axes."""
+    counts = np.ones((1, *(1,) * len(space), 1), int)
+    for axis, (n, size, step, (before, after)) in enumerate(zip(space, sizes, steps, pads, strict=True), start=1):
+        starts = np.arange(0, n + before + after - size + 1, step) - before
+        inside = np.minimum(starts + size, n) - np.maximum(starts, 0)
+        counts = counts * np.expand_dims(inside, tuple(other for other in range(counts.ndim) if other != axis))
+    return counts
 
 
 def global_avg_pool(x: Array) -> Array:
