@@ -110,6 +110,8 @@ class Checkpoints:
             FileError: it belongs to another learner or to other data; the first difference is named. Or there are
                 states and none can be read.
         """
+        for half in self.folder.glob(".step-*"):  # was being written when the process was killed
+            half.unlink(missing_ok=True)
         files = self.files()
         for path in reversed(files):
             try:

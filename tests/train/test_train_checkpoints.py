@@ -115,13 +115,13 @@ learner = fnnet.Learner(
 print("begins", flush=True)
 run = fnnet.fit(
     learner, train, validation=train, epochs=int(sys.argv[2]), batch_size=7, key=jax.random.key(0), progress=False,
-    checkpoint=sys.argv[1], every=sys.argv[3], resume=True,
+    checkpoint=sys.argv[1], every=sys.argv[3], resume=True, evaluate_every=50,
 )
 print("ends", flush=True)
 """
 
 
-def start(tmp_path, folder, epochs, every="100 steps"):
+def start(tmp_path, folder, epochs, every="500 steps"):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     command = [sys.executable, str(program), str(folder), str(epochs), every]
@@ -131,31 +131,38 @@ def start(tmp_path, folder, epochs, every="100 steps"):
     return process
 
 
+def ended(process):
+    """The exit status, with the pipe closed."""
+    process.communicate()
+    return process.returncode
+
+
+def newest(folder):
+    return max(pathlib.Path(folder).glob("step-*"), default=None)
+
+
 def latest(folder):
     from safetensors.numpy import load_file
 
-    return load_file(sorted(pathlib.Path(folder).glob("step-*"))[-1])
+    return load_file(newest(folder))
 
 
 @pytest.mark.exhaustive  # starts two dozen processes
 def test_a_fit_that_is_killed_at_twenty_random_moments_ends_as_if_it_had_not_been(tmp_path):
-    epochs = 8000
-    process = start(tmp_path, tmp_path / "whole", epochs)
-    began = time.monotonic()
-    assert process.wait() == 0
-    seconds = time.monotonic() - began
-    moments = np.random.default_rng(0).uniform(0.2, 1.0, 20) * seconds
+    epochs, random = 100_000, np.random.default_rng(0)
+    assert ended(start(tmp_path, tmp_path / "whole", epochs)) == 0
     kills = 0
-    for moment in moments:
+    for _ in range(20):
+        before = newest(tmp_path / "killed")
         process = start(tmp_path, tmp_path / "killed", epochs)
-        try:
-            process.wait(timeout=moment / 4)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            kills += 1
-        process.wait()
-    assert start(tmp_path, tmp_path / "killed", epochs).wait() == 0
-    assert kills >= 10
+        while process.poll() is None and newest(tmp_path / "killed") == before:
+            time.sleep(0.01)  # until it has gone on
+        time.sleep(random.uniform(0, 0.5))
+        kills += process.poll() is None
+        process.kill()
+        ended(process)
+    assert kills == 20
+    assert ended(start(tmp_path, tmp_path / "killed", epochs)) == 0
     expected, found = latest(tmp_path / "whole"), latest(tmp_path / "killed")
     assert list(found) == list(expected)
     for name, values in expected.items():
