@@ -1,4 +1,4 @@
-"""Every first-order method beside optax's and torch's: what to write to make them equal, and how equal they are.
+"""Every method beside optax's, torch's and SciPy's: what to write to make them equal, and how equal they are.
 
 The calls stand here as text, since they are what `docs/optimizers.md` shows; the tests evaluate them. The numbers in
 the page are those of the machine that wrote it. To write it again::
@@ -19,6 +19,7 @@ from unittest import mock
 import catalogue_of_problems as problems
 import jax
 import numpy as np
+import solver_table
 
 from fnnet import optim
 
@@ -240,13 +241,26 @@ def torch_in_float64() -> Any:
         torch.set_default_dtype(before)
 
 
+@contextlib.contextmanager
+def as_they_are(peer: str) -> Any:
+    """What other libraries need: float64 throughout, and JAX as lenient as it is unless told."""
+    exactly = torch_in_float64() if peer == "torch" else contextlib.nullcontext()
+    with exactly, jax.enable_x64(True), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
 def largest(row: Row, peer: str) -> float:
     """The largest difference from a peer on any of the problems, in float64."""
     compare = {"optax": from_optax, "torch": from_torch}[peer]
-    names = problems_of(row, peer)
-    exactly = torch_in_float64() if peer == "torch" else contextlib.nullcontext()
-    with exactly, jax.enable_x64(True), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        return max(compare(row, name) for name in names)
+    with as_they_are(peer):
+        return max(compare(row, name) for name in problems_of(row, peer))
+
+
+def largest_direction(call: str) -> float:
+    """The same of a row of `solver_table.DIRECTIONS`."""
+    peer, compare = solver_table.DIRECTIONS[call]
+    with as_they_are(peer):
+        return max(compare(name) for name in problems.PROBLEMS)
 
 
 def equation(name: str) -> str:
@@ -255,7 +269,7 @@ def equation(name: str) -> str:
     return next(p for p in paragraphs if "←" in p)
 
 
-def page(differences: dict[tuple[Row, str], float]) -> str:
+def page(differences: dict[tuple[Row, str], float], directions: dict[str, float], found: dict[Any, Any]) -> str:
     """`docs/optimizers.md`; a difference that was not measured is left out."""
     parts = [HEAD]
     for name in dict.fromkeys(row.name for row in ROWS):
@@ -270,10 +284,11 @@ def page(differences: dict[tuple[Row, str], float]) -> str:
         parts.append("\n".join(lines) + "\n")
         whys = [f"- `{row.ours}`: {row.why}" for row in ROWS if row.name == name and row.why]
         parts.append("\n".join(whys) + "\n" if whys else "")
+    parts.append(solver_table.section(directions, found))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
 
 
-HEAD = f"""# First-order optimizers beside optax and torch
+HEAD = f"""# Optimizers beside optax, torch and SciPy
 
 `python tests/peers/parity_table.py` writes this page. Each call of fnnet's stands beside the calls that take the same
 {STEPS} steps: on a quadratic of condition number 100, on Rosenbrock's valley and on a small net, in float64. `rate` is
@@ -289,4 +304,8 @@ if __name__ == "__main__":
             if getattr(entry, library):
                 measured[entry, library] = largest(entry, library)
                 print(f"{measured[entry, library]:.1e}  {library:5}  {entry.ours}", flush=True)
-    PAGE.write_text(page(measured))
+    ways = {call: largest_direction(call) for call in solver_table.DIRECTIONS}
+    with as_they_are("scipy"):
+        minima = {solver: solver_table.solved(solver) for solver in solver_table.SOLVERS}
+    print(*ways.items(), *minima.items(), sep="\n")
+    PAGE.write_text(page(measured, ways, minima))
