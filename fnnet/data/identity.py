@@ -20,7 +20,7 @@ def facts(data: Dataset | Stream) -> dict[str, Any]:
     if isinstance(data, Stream):
         seen = data.read(np.unique(np.linspace(0, len(data) - 1, SAMPLED_ROWS).astype(np.int64)))
     for field in (seen.inputs, seen.targets, seen.weights):
-        digest.update(b"" if field is None else np.ascontiguousarray(field).tobytes())
+        digest.update(b"" if field is None else np.ascontiguousarray(field).reshape(-1).view(np.uint8).data)
     return {
         "name": data.about.name,
         "inputs": [str(data.inputs.dtype), *data.inputs.shape],

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fnnet._version import __version__
 from fnnet.errors import FileError, FnnetWarning, HyperparameterError
 from fnnet.train.files import first_difference, read_tensors, write_atomically
-from fnnet.train.placement import on_host
 from fnnet.train.state import TrainState
 from fnnet.trees import flatten_with_names, unflatten_from_names
 
@@ -56,12 +54,22 @@ class Saved(NamedTuple):
 
 
 class Checkpoints:
-    """The folder of a run: its last ``keep`` states, each a safetensors file with what it belongs to in the header."""
+    """The folder of a run: its last ``keep`` states, each a safetensors file with what it belongs to in the header.
 
-    def __init__(self, folder: str | os.PathLike[str], every: Every, keep: int, belongs: Mapping[str, Any]) -> None:
+    Of several processes that train together one ``writes``.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        every: Every,
+        keep: int,
+        belongs: Mapping[str, Any],
+        writes: bool = True,
+    ) -> None:
         if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
             raise HyperparameterError("fit", f"keep is {keep!r}, but it has to be a positive integer.")
-        self.folder, self.every, self.keep = Path(folder), every, keep
+        self.folder, self.every, self.keep, self.writes = Path(folder), every, keep, writes
         # As it will be read back, so that tuples and lists are one.
         self._belongs = json.loads(json.dumps(belongs))
         self._written = time.monotonic()
@@ -88,16 +96,16 @@ class Checkpoints:
         from safetensors.numpy import save as to_bytes
 
         self._written = time.monotonic()
+        if not self.writes:
+            return
         named = flatten_with_names({"state": _without_key(saved.state), "history": saved.rows, "steps": saved.steps})
-        tensors = {name: on_host(leaf) for name, leaf in named.items()}
+        tensors = {name: np.asarray(leaf, order="C") for name, leaf in named.items()}
         header = {
             "fnnet": __version__,
             "belongs": self._belongs,
             "key": str(jax.random.key_impl(saved.state.key)),
             "seconds": saved.seconds,
         }
-        if jax.process_index() != 0:
-            return
         path = self.folder / _NAME.format(int(saved.state.step))
         write_atomically(path, to_bytes(tensors, {name: json.dumps(value) for name, value in header.items()}))
         for old in [file for file in self.files() if file != path][: -self.keep + 1 or None]:
@@ -110,7 +118,7 @@ class Checkpoints:
             FileError: it belongs to another learner or to other data; the first difference is named. Or there are
                 states and none can be read.
         """
-        for half in self.folder.glob(".step-*"):  # was being written when the process was killed
+        for half in self.folder.glob(".*.safetensors.*") if self.writes else ():  # cut off when the process was killed
             half.unlink(missing_ok=True)
         files = self.files()
         for path in reversed(files):
@@ -133,6 +141,8 @@ class Checkpoints:
             )
 
     def _restored(self, path: Path, tensors: Mapping[str, Any], facts: Mapping[str, Any], like: TrainState) -> Saved:
+        if not {"belongs", "key", "seconds"} <= facts.keys() or "steps" not in tensors:
+            raise FileError("fit", f"{path} is safetensors, but not a state that fnnet wrote. Choose another folder.")
         difference = first_difference(facts["belongs"], self._belongs)
         if difference:
             raise FileError("fit", f"{path} belongs to another run: {difference}. Choose another checkpoint=.")
@@ -144,7 +154,9 @@ class Checkpoints:
                 raise FileError(
                     "fit", f"{path} has {said} at {name}, where the run has {leaf.dtype}{list(leaf.shape)}."
                 )
-        state = unflatten_from_names(structure, {name: jnp.asarray(value) for name, value in tensors.items()})["state"]
+        # Put there and not converted, which would compile a program for each shape.
+        arrays = {name: jax.device_put(value) for name, value in tensors.items() if name.startswith("state/")}
+        state = unflatten_from_names(structure, arrays)["state"]
         key = jax.random.wrap_key_data(state.key, impl=facts["key"])
         rows = {name.removeprefix("history/"): v for name, v in tensors.items() if name.startswith("history/")}
         return Saved(state._replace(key=key), rows, tensors["steps"], facts["seconds"])

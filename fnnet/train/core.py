@@ -149,7 +149,8 @@ def functions(
         return state, {"loss": total / steps}
 
     def evaluate(state: TrainState, data: Dataset) -> dict[str, Array]:
-        return evaluated(score, model.apply, state.params, state.model_state, data, batch_size)
+        divide = (lambda rows: rows) if placement is None else placement.divide
+        return evaluated(score, model.apply, state.params, state.model_state, data, batch_size, divide)
 
     def predict(params: PyTree, model_state: PyTree, inputs: Array) -> Any:
         return predicted(model.apply, params, model_state, jnp.asarray(inputs), batch_size)

@@ -30,6 +30,7 @@ class Driven(NamedTuple):
     compile_seconds: float
     seconds: float
     interrupted: bool
+    stopped: bool
 
 
 Report = Callable[[int, Record, Any, float], bool]
@@ -48,12 +49,13 @@ def drive(
     report: Report,
     limit: Callable[[int], int] = lambda done: 2**31 - 1,
     record: Record | None = None,
+    agree: Callable[[int], int] = int,
 ) -> Driven:
     """Calls ``advance(state, start, steps, last)`` until all are done, the report says stop, or it is interrupted.
 
     A first call of no steps compiles, so that compile time and training time are told apart. How the steps are
     cut into chunks follows the clock and ``limit(done)``, the most steps of the next call, and changes no result
-    (`Training.advance` is invariant to it).
+    (`Training.advance` is invariant to it). Several processes ``agree`` on it.
     """
     began = time.perf_counter()
     state, rows = advance(state, start, 0, False)
@@ -63,20 +65,22 @@ def drive(
 
     record = record or Record()
     record.add(rows, [])
-    done, now = start, min(FIRST_STEPS, period, steps - start)
+    done, now, stopped = start, min(FIRST_STEPS, period, steps - start), False
     began = time.perf_counter()
-    while done < steps and not interrupted():
-        now = min(now, limit(done))
+    while done < steps and not stopped and not interrupted():
+        now = agree(min(now, limit(done)))
         started = time.perf_counter()
         last = done + now == steps
         state, rows = advance(state, done, now, last)
         record.add(rows, ends(done, done + now, period, last))  # waits for the chunk
         done += now
         pace = (time.perf_counter() - started) / now
-        if report(done, record, state, 1 / pace):
-            break
+        stopped = report(done, record, state, 1 / pace)
         now = _next_chunk(done, steps, period, int(SECONDS_A_CALL / pace))
-    return Driven(state, record, compile_seconds, time.perf_counter() - began, done < steps and interrupted())
+    seconds, unfinished = time.perf_counter() - began, done < steps
+    return Driven(
+        state, record, compile_seconds, seconds, unfinished and not stopped and interrupted(), unfinished and stopped
+    )
 
 
 def ends(start: int, stop: int, period: int, last: bool) -> list[int]:
@@ -106,7 +110,8 @@ def interruption(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> Iterat
 
     def handle(number: int, frame: Any) -> None:
         found.signal = number
-        signal.signal(number, before[signal.Signals(number)])
+        # None stands for a handler that Python does not know.
+        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
 
     for number in signals:
         signal.signal(number, handle)
@@ -114,7 +119,7 @@ def interruption(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> Iterat
         yield found
     finally:
         for number in signals:
-            signal.signal(number, before[number])
+            signal.signal(number, before[number] or signal.SIG_DFL)
 
 
 class Interruption:

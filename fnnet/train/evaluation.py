@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,15 +30,18 @@ def evaluated(
     model_state: PyTree,
     data: Dataset,
     batch_size: int | None,
+    divide: Callable[[PyTree], PyTree] = lambda rows: rows,
 ) -> dict[str, Array]:
     """Every score over every example: sums over parts of equal length, the last one moved back to fit.
 
-    Of metrics that are no function of sums the rows of all parts are joined instead.
+    Of metrics that are no function of sums the rows of all parts are joined instead. ``divide`` says over which
+    devices rows are divided.
     """
     examples = len(data)
     size, parts = _evaluation_parts(examples, batch_size)
 
     def sums(batch: Dataset, fresh: Array) -> dict[str, PyTree]:
+        batch, fresh = divide((batch, fresh))
         predictions, _ = apply(params, model_state, batch.inputs, train=False)
         weights = fresh if batch.weights is None else fresh * jnp.asarray(batch.weights, fresh.dtype)
         return {name: metric.sums(predictions, jnp.asarray(batch.targets), weights) for name, metric in scores.items()}

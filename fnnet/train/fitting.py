@@ -15,18 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.data import Dataset
-from fnnet.data.identity import facts
 from fnnet.data.streams import Stream
-from fnnet.errors import DivergenceWarning, FnnetWarning, StructureError, within
+from fnnet.errors import DivergenceWarning, FileError, FnnetWarning, HyperparameterError, StructureError, within
 from fnnet.nn.precision import mixed_precision
-from fnnet.recipes import describe, split
+from fnnet.recipes import split
 from fnnet.train.checkpoints import Checkpoints, Saved, every_so_often
-from fnnet.train.checks import check_fit, check_run
-from fnnet.train.driving import drive, interruption
+from fnnet.train.checks import check_callbacks, check_fit, check_run
+from fnnet.train.driving import drive
+from fnnet.train.driving import interruption as interrupted_by
 from fnnet.train.feeding import InMemory, Streamed
 from fnnet.train.history import Record
+from fnnet.train.identity import identity
 from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
-from fnnet.train.placement import Rule, check_placement, ordinary
+from fnnet.train.placement import Rule, agreement, check_placement, ordinary
 from fnnet.train.programs import Programs, on_device, programs
 from fnnet.train.progress import Progress
 from fnnet.train.run import Run
@@ -86,9 +87,10 @@ def fit(
         every: how often it is written: epochs, "500 steps" or "10 minutes".
         keep: how many states are kept, besides the best.
         resume: whether to go on from the latest state in the folder, to the last bit as if nothing had happened; on
-            other devices up to rounding. Without one, training starts.
+            other devices up to rounding. Without one, training starts. A finished run goes on if there are more
+            epochs now; the evaluation at its old end stays, also where ``evaluate_every`` would have none.
         callbacks: functions ``(run) -> None | "stop"``, called after each evaluation, such as those of
-            `fnnet.loggers`.
+            `fnnet.loggers`. Of several processes the first calls them.
         progress: whether to show a line of progress.
 
     Returns:
@@ -120,18 +122,21 @@ def fit(
         with within("fit"):
             learner = learner._replace(model=mixed_precision(learner.model, precision))
     chosen = choose_monitor("fit", learner, monitor, validation is not None)
-    sample = train.read(range(min(len(train), size or 1))) if isinstance(train, Stream) else train
-    check_fit("fit", learner, sample, validation, size)
+    sample = train.read(range(size or 1)) if isinstance(train, Stream) else train
+    check_rows = check_fit("fit", learner, sample, validation, size)
+    callbacks = check_callbacks("fit", callbacks)
     stopping = check_early_stopping("fit", early_stopping)
     placement = check_placement("fit", mesh, sharding, size, len(train))
+    agree = agreement(placement)
+    first = placement is None or placement.processes == 1 or jax.process_index() == 0
     per_epoch = steps_per_epoch(len(train), size)
     steps = epochs * per_epoch
     period = every_so_often("fit", "evaluate_every", evaluate_every, per_epoch, clock=False).steps or per_epoch
 
     folder = None
     if checkpoint is not None:
-        belongs = _identity(learner, train, validation, size, chosen, period, stopping, key)
-        folder = Checkpoints(checkpoint, every_so_often("fit", "every", every, per_epoch), keep, belongs)
+        belongs = identity(learner, train, validation, size, chosen, period, stopping, key)
+        folder = Checkpoints(checkpoint, every_so_often("fit", "every", every, per_epoch), keep, belongs, first)
     elif resume:
         raise StructureError("fit", "resume=True goes on from a folder, but there is no checkpoint=.")
 
@@ -143,51 +148,66 @@ def fit(
     spec = jax.ShapeDtypeStruct(np.shape(example)[1:], jax.dtypes.canonicalize_dtype(example.dtype))
     place = jax.device_put if placement is None else placement.copied
 
-    def made(state: TrainState, record: Record, seconds: float, compile_seconds: float) -> Run:
+    def made(state: TrainState, record: Record, seconds: float, compile_seconds: float = 0.0) -> Run:
         history = record.history(int(state.step))
         return Run(skeleton, numbers, state, history, chosen, spec, size, seconds, compile_seconds)
 
+    def write(state: TrainState, record: Record, seconds: float) -> None:
+        """The state, and the best so far where it is new."""
+        assert folder is not None
+        state = ordinary(state)
+        folder.write(Saved(state, record.rows, record.steps, seconds))
+        if folder.writes and int(state.best.step) > folder.best_step:
+            folder.best_step = int(state.best.step)
+            made(state, record, seconds).save(folder.folder / "best.safetensors")
+        agree(0)  # no process goes on to read what is not there yet
+
     with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(Progress(epochs, "fit", progress))
-        interrupted = stack.enter_context(interruption([signal.SIGINT] + ([signal.SIGTERM] if folder else [])))
+        bar = stack.enter_context(Progress(epochs, "fit", progress and first))
+        interruption = stack.enter_context(interrupted_by([signal.SIGINT] + ([signal.SIGTERM] if folder else [])))
         begun = _begin(compiled, numbers, key, spec, folder, resume)
+        done = int(begun.state.step)
+        _check_begun(done, steps, per_epoch, folder, agree)
         state = begun.state if placement is None else placement.place(begun.state)
         record, began = Record(begun.rows, begun.steps), time.perf_counter() - begun.seconds
         checked = None if validation is None else place(on_device(validation))
         feed = (
-            Streamed(train, key, size or len(train), steps, place)
+            Streamed(train, key, size or len(train), steps, place, check_rows)
             if isinstance(train, Stream)
             else InMemory(place(on_device(train)))
         )
         stack.callback(feed.close)
 
+        def interrupted() -> bool:
+            interruption.signal = agree(interruption.signal or 0) or None
+            return interruption()
+
         def advance(state: Any, start: int, steps: int, last: bool) -> Any:
-            data = feed.data(start)
-            return compiled.advance(
-                numbers, state, data, checked, np.int32(start), np.int32(steps), np.bool_(last), stopping
-            )
+            now = np.int32(start), np.int32(steps), np.bool_(last)
+            return compiled.advance(numbers, state, feed.data(start), checked, *now, stopping)
 
         def limit(done: int) -> int:
-            to_evaluation = period - done % period if callbacks else feed.limit(done)
-            return min(feed.limit(done), to_evaluation, folder.limit(done) if folder else to_evaluation)
+            limits = [feed.limit(done)]
+            limits += [folder.limit(done)] if folder else []
+            limits += [period - done % period] if callbacks else []
+            return min(limits)
 
         def report(step: int, record: Record, state: Any, pace: float) -> bool:
             shown = {name: record.latest(name) for name in ("train/loss", chosen.name)}
             bar.update(step // per_epoch, {name: value for name, value in shown.items() if value is not None}, pace)
-            if folder and folder.due(step):
-                _write(folder, state, record, time.perf_counter() - began, made)
+            seconds = time.perf_counter() - began
+            if folder and step < steps and agree(folder.due(step)):
+                write(state, record, seconds)
             asked = False
-            if (callbacks and step % period == 0) or step == steps:
-                now = made(jax.tree.map(jnp.copy, state), record, time.perf_counter() - began, 0.0)
-                asked = "stop" in [callback(now) for callback in callbacks]
-            stopped.append(asked)
+            if callbacks and (step % period == 0 or step == steps):
+                now = made(ordinary(jax.tree.map(jnp.copy, state)), record, seconds)
+                asked = bool(agree(first and _asked(callbacks, now)))
             return asked or int(state.status) != RUNNING
 
-        stopped: list[bool] = []
         driven = drive(
             advance,
             state,
-            start=int(begun.state.step) if int(begun.state.status) == RUNNING else steps,
+            start=done if int(begun.state.status) == RUNNING else steps,
             steps=steps,
             period=period,
             interrupted=interrupted,
@@ -195,34 +215,18 @@ def fit(
             report=report,
             limit=limit,
             record=record,
+            agree=agree,
         )
         state = ordinary(driven.state)
         seconds = begun.seconds + driven.seconds
         if folder:
-            _write(folder, state, record, seconds, made)
-    if interrupted.signal == signal.SIGTERM:
+            write(state, record, seconds)
+    if interruption.signal == signal.SIGTERM:
         raise SystemExit(128 + signal.SIGTERM)
-    if any(stopped):
-        state = state._replace(status=jnp.full((), STOPPED_EARLY, jnp.int32))
-    elif int(state.status) == RUNNING and not driven.interrupted:
-        state = state._replace(status=jnp.full((), FINISHED, jnp.int32))
+    if int(state.status) == RUNNING and not driven.interrupted:
+        status = STOPPED_EARLY if driven.stopped else FINISHED
+        state = state._replace(status=jnp.full((), status, jnp.int32))
     return _told(made(_with_best(state, chosen), record, seconds, driven.compile_seconds))
-
-
-def _identity(
-    learner: Learner, train: Any, validation: Any, batch_size: int | None, monitor: Monitor, period: int,
-    stopping: EarlyStopping | None, key: Array,
-) -> dict[str, Any]:  # fmt: skip
-    """What a checkpoint belongs to: everything that decides the next step, but not how many there are to be."""
-    return {
-        "learner": describe(learner),
-        "data": {"train": facts(train)} | ({} if validation is None else {"validation": facts(validation)}),
-        "batch_size": batch_size,
-        "monitor": {"name": monitor.name, "maximize": monitor.maximize},
-        "evaluate_every": period,
-        "early_stopping": None if stopping is None else [float(number) for number in stopping],
-        "key": np.asarray(jax.random.key_data(key)).ravel().tolist(),
-    }
 
 
 def _begin(
@@ -239,13 +243,31 @@ def _begin(
     return Saved(compiled.init(numbers, key, jnp.zeros(x.shape, x.dtype)), {}, np.zeros(0, np.int64), 0.0)
 
 
-def _write(folder: Checkpoints, state: TrainState, record: Record, seconds: float, made: Callable[..., Run]) -> None:
-    """The state, and the best so far where it is new."""
-    state = ordinary(state)
-    folder.write(Saved(state, record.rows, record.steps, seconds))
-    if int(state.best.step) > folder.best_step:
-        folder.best_step = int(state.best.step)
-        made(state, record, seconds, 0.0).save(folder.folder / "best.safetensors")
+def _check_begun(
+    done: int, steps: int, per_epoch: int, folder: Checkpoints | None, agree: Callable[[int], int]
+) -> None:
+    """Raises unless every process begins at the same step, which is not beyond the last."""
+    if folder is None:
+        return
+    if agree(done) != -agree(-done):
+        raise FileError(
+            "fit", f"the processes find different states in {folder.folder}. They have to share the folder."
+        )
+    if done > steps:
+        raise HyperparameterError(
+            "fit",
+            f"epochs is {steps // per_epoch}, but the run in {folder.folder} has done {done / per_epoch:g} already. "
+            f"Ask for more, or load best.safetensors.",
+        )
+
+
+def _asked(callbacks: Sequence[Callback], run: Run) -> bool:
+    """Calls each with the run; whether one asks to stop."""
+    answers = [callback(run) for callback in callbacks]
+    for answer in answers:
+        if answer not in (None, "stop"):
+            raise StructureError("fit", f"a callback returned {answer!r}, but None or 'stop' is understood.")
+    return "stop" in answers
 
 
 def _with_best(state: TrainState, monitor: Monitor) -> TrainState:

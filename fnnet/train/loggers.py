@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv as csv_files
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def csv(path: str | os.PathLike[str]) -> Logger:
 
 
 def json_lines(path: str | os.PathLike[str]) -> Logger:
-    """An object a line and evaluation: the step, and every score; NaN is null.
+    """An object a line and evaluation: the step, and every score; null where it is NaN or infinite.
 
     Args:
         path: of the file; an existing one is replaced.
@@ -61,8 +62,8 @@ def json_lines(path: str | os.PathLike[str]) -> Logger:
     """
 
     def write(file: Any, row: dict[str, float], first: bool) -> None:
-        # NaN is no JSON; a number that is none differs from itself.
-        file.write(json.dumps({name: value if value == value else None for name, value in row.items()}) + "\n")
+        # JSON has no word for the others.
+        file.write(json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()}) + "\n")
 
     return _to_file(path, write)
 

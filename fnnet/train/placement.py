@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -31,6 +32,11 @@ class Placement:
         """Over how many devices a batch is divided."""
         return int(self.mesh.devices.shape[0])
 
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return len({device.process_index for device in self.mesh.devices.flat})
+
     def divide(self, batch: PyTree) -> PyTree:
         """A batch whose rows are divided over the devices; the compiler adds what they have to tell each other."""
         rows = NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names[0]))
@@ -43,26 +49,52 @@ class Placement:
 
     def shardings(self, state: Any) -> PyTree:
         """Where each leaf of a state lives: parameters by the rule, and what has their name and shape likewise."""
-        parameters = flatten_with_names(state.params)
+        specs = {name: (like.shape, self._spec(name, like)) for name, like in flatten_with_names(state.params).items()}
+        # The longest name that fits: a moment of 0/1/kernel ends with 1/kernel too.
+        names = sorted(specs, key=len, reverse=True)
 
         def sharding(path: Any, leaf: Any) -> NamedSharding:
-            spec = None
-            if self.rule is not None:
-                name = path_name(path)
-                for parameter, like in parameters.items():
-                    if f"/{name}".endswith(f"/{parameter}") and like.shape == leaf.shape:
-                        spec = self.rule(parameter, like)
-            return NamedSharding(self.mesh, PartitionSpec() if spec is None else spec)
+            mine = next((n for n in names if f"/{path_name(path)}".endswith(f"/{n}")), None)
+            shape, spec = ((), PartitionSpec()) if mine is None else specs[mine]
+            return NamedSharding(self.mesh, spec if shape == leaf.shape else PartitionSpec())
 
         return jax.tree_util.tree_map_with_path(sharding, state)
+
+    def _spec(self, name: str, parameter: Any) -> PartitionSpec:
+        """What the rule says of a parameter."""
+        spec = None if self.rule is None else self.rule(name, parameter)
+        if spec is None:
+            return PartitionSpec()
+        if not isinstance(spec, PartitionSpec):
+            raise StructureError(
+                "fit", f"sharding returned {spec!r} for {name}, but a jax.sharding.PartitionSpec or None is needed."
+            )
+        shape, sizes = parameter.shape, self.mesh.shape
+        for axis, over in enumerate(spec):
+            over = () if over is None else over if isinstance(over, tuple) else (over,)
+            unknown = [n for n in over if n not in sizes]
+            if unknown:
+                raise StructureError(
+                    "fit",
+                    f"sharding divides {name} over {unknown[0]!r}, but the axes of the mesh are {', '.join(sizes)}.",
+                )
+            parts = math.prod(sizes[n] for n in over)
+            if over and (axis >= len(shape) or shape[axis] % parts):
+                raise HyperparameterError(
+                    "fit",
+                    f"sharding divides {name} of shape {shape} by {spec}, but axis {axis} cannot be divided into "
+                    f"{parts} equal parts. Return None for it.",
+                )
+        return spec
 
     def place(self, state: Any) -> Any:
         """A state with its leaves where they belong."""
         return jax.tree.map(_put, state, self.shardings(state))
 
-    def held(self, state: Any) -> Any:
-        """Inside of compiled code: the state stays where it is."""
-        return jax.tree.map(jax.lax.with_sharding_constraint, state, self.shardings(state))
+    def held(self, result: tuple[Any, PyTree]) -> Any:
+        """Inside of compiled code: a state stays where it is, and each device has the rows of the history."""
+        everywhere = jax.tree.map(lambda leaf: NamedSharding(self.mesh, PartitionSpec()), result[1])
+        return jax.tree.map(jax.lax.with_sharding_constraint, result, (self.shardings(result[0]), everywhere))
 
 
 def check_placement(
@@ -73,6 +105,8 @@ def check_placement(
         if rule is not None:
             raise StructureError(where, "sharding says where parameters live on a mesh, but there is no mesh=.")
         return None
+    if rule is not None and not callable(rule):
+        raise StructureError(where, f"sharding is {rule!r}, which is not a function of a path and a parameter.")
     if isinstance(mesh, Sequence) and mesh and all(isinstance(device, jax.Device) for device in mesh):
         mesh = Mesh(np.asarray(mesh), ("batch",))
     if not isinstance(mesh, Mesh):
@@ -123,3 +157,16 @@ def ordinary(state: Any) -> Any:
         return jnp.asarray(on_host(leaf))
 
     return jax.tree.map(whole, state)
+
+
+def agreement(placement: Placement | None) -> Callable[[int], int]:
+    """A function to the largest number that any process which trains together gives it; they all wait for it.
+
+    What a host decides by its own clock, or by a signal, all of them have to do: a chunk of other length or a state
+    that one process alone gathers would wait for the others for ever.
+    """
+    if placement is None or placement.processes == 1:
+        return int
+    from jax.experimental import multihost_utils
+
+    return lambda number: int(multihost_utils.process_allgather(np.int32(number)).max())

@@ -48,7 +48,7 @@ def programs(
 
     def advance(hyperparameters: Any, state: Any, *rest: Any) -> Any:
         state, rows = make(hyperparameters).advance(state, *rest)
-        return (state if placement is None else placement.held(state)), rows
+        return (state, rows) if placement is None else placement.held((state, rows))
 
     return Programs(
         init=jax.jit(lambda h, key, x: make(h).init(key, x)),

@@ -14,7 +14,7 @@ STATUS_NAMES = ("running", "finished", "stopped_early", "diverged", "pruned", "f
 STATUS_SENTENCES = {
     "running": "not finished: it was interrupted and can go on",
     "finished": "trained for as long as it was asked to",
-    "stopped_early": "stopped because the monitored score no longer improved",
+    "stopped_early": "stopped before its end, as the monitored score no longer improved or a callback asked for it",
     "diverged": "stopped because the loss or the update was not finite; the state is the last finite one",
     "pruned": "stopped by the scheduler in favour of better runs",
     "failed": "stopped by an error",

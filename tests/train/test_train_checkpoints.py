@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -100,6 +101,47 @@ def test_wrong_arguments_are_named(tmp_path, fit_flowers, learner):
         fit_flowers(learner(), checkpoint=tmp_path / "file")
 
 
+def test_fewer_epochs_than_are_done_are_refused(tmp_path, fit_flowers, learner):
+    fit_flowers(learner(), checkpoint=tmp_path)
+    with pytest.raises(HyperparameterError, match=r"epochs is 2, but the run in .* has done 4 already"):
+        fit_flowers(learner(), epochs=2, checkpoint=tmp_path, resume=True)
+
+
+def test_the_row_at_an_old_end_stays_when_a_run_is_made_longer(tmp_path, run, fit_flowers, learner, same):
+    fit_flowers(learner(), epochs=2, evaluate_every="3 steps", checkpoint=tmp_path)
+    again = fit_flowers(learner(), evaluate_every="3 steps", checkpoint=tmp_path, resume=True)
+    assert again.history.steps.tolist() == [3, 6, 8, 9, 12, 15, 16]
+    same(again.state.params, run.state.params)
+
+
+def test_going_on_compiles_nothing(tmp_path, run, fit_flowers, learner, compilations):
+    fit_flowers(learner(), epochs=1, checkpoint=tmp_path)
+    compilations.clear()
+    fit_flowers(learner(), checkpoint=tmp_path, resume=True)
+    assert compilations == []
+
+
+def test_what_is_no_state_is_named_and_what_was_cut_off_is_cleared_away(tmp_path, fit_flowers, learner):
+    from safetensors.numpy import save_file
+
+    for name in (".step-1.safetensors.ab", ".best.safetensors.cd"):
+        (tmp_path / name).write_text("half")
+    save_file({"x": np.zeros(2)}, tmp_path / "step-000000000001.safetensors")
+    with pytest.raises(FileError, match="is safetensors, but not a state that fnnet wrote"):
+        fit_flowers(learner(), checkpoint=tmp_path, resume=True)
+    assert names(tmp_path) == ["step-000000000001.safetensors"]
+
+
+def test_a_file_and_its_name_are_synced_before_older_ones_go(tmp_path, monkeypatch):
+    from fnnet.train.files import write_atomically
+
+    synced, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(stat.S_ISDIR(os.fstat(file).st_mode)), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (synced.append("renamed"), replace(a, b)))
+    write_atomically(tmp_path / "file", b"content")
+    assert synced == [False, "renamed", True]
+
+
 PROGRAM = """
 import sys
 import jax, numpy as np
@@ -108,6 +150,8 @@ from fnnet import data, losses, metrics, nn, optim
 
 inputs = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 train = data.from_arrays(inputs, (inputs.sum(axis=1) > 0).astype(np.int32))
+def begun(run):  # the program is compiled, and the first steps are done
+    print("trains", flush=True)
 learner = fnnet.Learner(
     nn.chain(nn.dense(8), nn.batch_norm(), nn.relu, nn.dropout(0.2), nn.dense(2)),
     losses.softmax_cross_entropy, optim.adam(1e-3), {"accuracy": metrics.accuracy},
@@ -115,16 +159,16 @@ learner = fnnet.Learner(
 print("begins", flush=True)
 run = fnnet.fit(
     learner, train, validation=train, epochs=int(sys.argv[2]), batch_size=7, key=jax.random.key(0), progress=False,
-    checkpoint=sys.argv[1], every=sys.argv[3], resume=True, evaluate_every=50,
+    checkpoint=sys.argv[1], every=sys.argv[3], resume=True, evaluate_every=50, callbacks=[begun][: len(sys.argv) - 4],
 )
 print("ends", flush=True)
 """
 
 
-def start(tmp_path, folder, epochs, every="500 steps"):
+def start(tmp_path, folder, epochs, every="500 steps", *more):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    command = [sys.executable, str(program), str(folder), str(epochs), every]
+    command = [sys.executable, str(program), str(folder), str(epochs), every, *more]
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout.readline() == "begins\n"
@@ -170,11 +214,12 @@ def test_a_fit_that_is_killed_at_twenty_random_moments_ends_as_if_it_had_not_bee
 
 
 def test_sigterm_writes_a_state_and_ends_the_process(tmp_path):
-    process = start(tmp_path, tmp_path / "run", 10**6, "10 minutes")
-    time.sleep(4)
+    process = start(tmp_path, tmp_path / "run", 10**6, "10 minutes", "say when")
+    assert process.stdout.readline() == "trains\n"
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
-    assert (process.returncode, output) == (128 + signal.SIGTERM, "")
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "ends" not in output
     assert 0 < latest(tmp_path / "run")["state/step"] < 6 * 10**6
 
 

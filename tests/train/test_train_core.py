@@ -7,7 +7,7 @@ import pytest
 
 import fnnet
 from fnnet import data, draws, losses, metrics, nn, optim
-from fnnet.train import core
+from fnnet.train import core, evaluation
 from fnnet.train.core import functions
 from fnnet.train.state import DIVERGED, RUNNING
 
@@ -267,8 +267,8 @@ def test_law_9_evaluation_in_parts_that_do_not_divide_is_full_batch_evaluation(w
     training = fnnet.training(learner, batch_size=2)
     states = [training.init(jax.random.key(i), inputs[:1]) for i in range(2)]
 
-    monkeypatch.setattr(core, "EVALUATION_BATCH", 4)
-    assert core._evaluation_parts(11, 2) == (4, 3)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 4)
+    assert evaluation._evaluation_parts(11, 2) == (4, 3)
     evaluate = jax.jit(training.evaluate)
     compilations.clear()
     scores = [evaluate(state, table) for state in states]
@@ -286,7 +286,7 @@ def test_predictions_in_parts_are_the_predictions(monkeypatch):
     inputs = np.random.default_rng(3).normal(size=(11, 2)).astype(np.float32)
     training = fnnet.training(linear(model=nn.dense(3)), batch_size=2)
     state = training.init(KEY, inputs[:1])
-    monkeypatch.setattr(core, "EVALUATION_BATCH", 4)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 4)
     predictions = jax.jit(training.predict)(state.params, state.model_state, inputs)
     assert predictions.shape == (11, 3)
     np.testing.assert_allclose(predictions, inputs @ np.asarray(state.params["kernel"]), rtol=1e-5, atol=1e-6)

@@ -1,6 +1,7 @@
 """What may be asked of a run besides: precision, augmentation, updates left out, callbacks and loggers."""
 
 import csv
+import dataclasses
 import json
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 
 import fnnet
 from fnnet import data, losses, nn, optim
-from fnnet.errors import HyperparameterError, StructureError
+from fnnet.errors import FnnetError, HyperparameterError, StructureError
 
 
 def test_bfloat16_computes_and_float32_keeps(fit_flowers, learner, run):
@@ -100,7 +101,29 @@ def test_callbacks_see_the_run_so_far_after_each_evaluation_and_may_stop_it(fit_
     assert [entry[:3] for entry in seen] == [(4, 1, "running"), (8, 2, "running"), (12, 3, "running")]
     assert all(np.isfinite(entry[3]).all() for entry in seen), "what a callback keeps stays"
     assert (stopped.status, stopped.history.epochs) == ("stopped_early", 3)
+    assert "or a callback asked for it" in stopped.sentence
     np.testing.assert_array_equal(stopped.history["train/loss"], run.history["train/loss"][:3])
+
+
+def test_what_a_callback_and_a_transform_may_be_is_said(fit_flowers, learner):
+    with pytest.raises(StructureError, match=r"callbacks is .*, but a list of functions of the run is needed"):
+        fit_flowers(learner(), callbacks=print)
+    with pytest.raises(StructureError, match=r"a callback returned True, but None or 'stop' is understood"):
+        fit_flowers(learner(), callbacks=[lambda run: True])
+    for transform, sentence in (
+        (lambda key, batch: (batch.inputs, batch.targets), "the transform returned a tuple"),
+        (lambda key, batch: data.Dataset(batch.inputs, batch.targets), "dropped the weights of a batch"),
+        (lambda key, batch: batch.__class__(batch.inputs[:, :2], batch.targets, batch.weights), r"of shape \(2,\) of"),
+    ):
+        with pytest.raises(FnnetError, match=sentence):
+            fit_flowers(learner()._replace(transform=transform))
+
+
+def test_a_number_that_json_does_not_know_is_null(tmp_path, run):
+    log = fnnet.loggers.json_lines(tmp_path / "a.jsonl")
+    log(dataclasses.replace(run, history=fnnet.train.history.History({"x": [1.0, np.inf, -np.inf, np.nan]})))
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert [line["x"] for line in lines] == [1.0, None, None, None]
 
 
 def test_loggers_write_every_row_once(tmp_path, fit_flowers, learner, run):

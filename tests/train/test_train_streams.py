@@ -1,5 +1,7 @@
 """Training on data that stay on disk is training on data in memory."""
 
+import threading
+
 import jax
 import numpy as np
 import pytest
@@ -22,6 +24,33 @@ def test_a_stream_gives_the_run_of_the_same_data_in_memory(
     )
     same(streamed.state, run.state)
     same(dict(streamed.history), dict(run.history))
+
+
+def test_a_batch_of_all_rows_is_that_in_memory(flowers, fit_flowers, learner, same):
+    stream = data.from_memmap(flowers[0].inputs, flowers[0].targets)
+    call = {"validation": flowers[1], "epochs": 2, "key": jax.random.key(0), "progress": False}
+    same(
+        fnnet.fit(learner(), stream, batch_size=99, **call).state, fit_flowers(learner(), epochs=2, batch_size=99).state
+    )
+
+
+def test_a_second_stream_compiles_nothing_and_no_thread_is_left(flowers, learner, compilations):
+    call = {"batch_size": 5, "progress": False}
+    stream = data.from_memmap(flowers[0].inputs, flowers[0].targets)
+    fnnet.fit(learner(), stream, epochs=2, key=jax.random.key(0), **call)
+    compilations.clear()
+    fnnet.fit(learner(0.1), stream, epochs=3, key=jax.random.key(1), **call)
+    assert compilations == []
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fnnet-stream")]
+
+
+def test_floats_of_64_bits_are_read_as_such(flowers, learner, same):
+    """JAX's switch is one of a thread, and another thread reads."""
+    with jax.enable_x64(True):
+        inputs = flowers[0].inputs / np.float64(3)
+        call = {"epochs": 1, "batch_size": 5, "key": jax.random.key(0), "progress": False}
+        streamed = fnnet.fit(learner(), data.from_memmap(inputs, flowers[0].targets), **call)
+        same(streamed.params, fnnet.fit(learner(), data.Dataset(inputs, flowers[0].targets), **call).params)
 
 
 def test_weights_of_a_stream_count(flowers, learner, same):
@@ -52,5 +81,10 @@ def test_a_wrong_value_on_disk_is_found_when_it_is_read(flowers, learner):
     inputs = flowers[0].inputs.copy()
     inputs[11] = np.nan
     stream = data.from_memmap(inputs, flowers[0].targets)
+    call = {"epochs": 1, "batch_size": 5, "key": jax.random.key(0), "progress": False}
     with pytest.raises(DataError, match="inputs are NaN or infinite"):
-        fnnet.fit(learner(), stream, epochs=1, batch_size=5, key=jax.random.key(0), progress=False)
+        fnnet.fit(learner(), stream, **call)
+    targets = flowers[0].targets.copy()
+    targets[15] = 7  # not in the first batch, which is looked at before
+    with pytest.raises(DataError, match="targets contain class 7 but the model has 3 outputs"):
+        fnnet.fit(learner(), data.from_memmap(flowers[0].inputs, targets), **call)
