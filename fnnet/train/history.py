@@ -64,37 +64,47 @@ def _rank(name: str) -> tuple[bool, ...]:
 
 
 class Record:
-    """History while it grows: parts of rows, and the step at which each row was taken."""
+    """History while it grows: rows, and the step at which each was taken; its room is doubled when it is full."""
 
     def __init__(self, rows: Mapping[str, Any] | None = None, steps: Any = ()) -> None:
-        self._parts: dict[str, list[np.ndarray]] = {name: [np.asarray(v)] for name, v in (rows or {}).items()}
-        self._steps = list(np.asarray(steps, np.int64))
+        self._rows = {name: np.asarray(values) for name, values in (rows or {}).items()}
+        self._steps = np.asarray(steps, np.int64)
+        self._count = len(self._steps)
 
     def add(self, rows: Mapping[str, Any], steps: list[int]) -> None:
         """Adds the rows that were taken at these steps: the first of each array, which may have room for more."""
+        before, self._count = self._count, self._count + len(steps)
         for name, values in rows.items():
-            self._parts.setdefault(name, []).append(np.asarray(values)[..., : len(steps)])
-        self._steps += steps
+            values = np.asarray(values)[..., : len(steps)]
+            self._rows[name] = _with_room(self._rows.get(name, values[..., :0]), self._count)
+            self._rows[name][..., before : self._count] = values
+        self._steps = _with_room(self._steps, self._count)
+        self._steps[before : self._count] = steps
 
     def latest(self, name: str) -> float | None:
         """The last value of a score, if there is one."""
-        values = self._parts.get(name, [])
-        found = next((part for part in reversed(values) if part.shape[-1]), None)
-        return None if found is None else float(found[..., -1])
+        return float(self._rows[name][..., self._count - 1]) if name in self._rows and self._count else None
 
     @property
     def rows(self) -> dict[str, np.ndarray]:
         """All rows."""
-        for name, parts in self._parts.items():
-            self._parts[name] = [np.concatenate(parts, axis=-1)]
-        return {name: parts[0] for name, parts in self._parts.items()}
+        return {name: values[..., : self._count] for name, values in self._rows.items()}
 
     @property
     def steps(self) -> np.ndarray:
         """The step of each row."""
-        return np.asarray(self._steps, np.int64)
+        return self._steps[: self._count]
 
     def history(self, until: int) -> History:
         """What was taken up to a step."""
-        kept = self.steps <= until
-        return History({name: values[..., kept] for name, values in self.rows.items()}, self.steps[kept])
+        kept = int(np.searchsorted(self.steps, until, side="right"))
+        return History({name: values[..., :kept] for name, values in self._rows.items()}, self.steps[:kept])
+
+
+def _with_room(values: np.ndarray, count: int) -> np.ndarray:
+    """The array, with room for so many along its last axis; what was there before stays where it is."""
+    if values.shape[-1] >= count and values.flags.writeable:
+        return values
+    wider = np.zeros((*values.shape[:-1], max(2 * count, 16)), values.dtype)
+    wider[..., : values.shape[-1]] = values
+    return wider

@@ -8,6 +8,7 @@ import pytest
 import fnnet
 from fnnet.errors import HyperparameterError, StructureError
 from fnnet.train.driving import ends
+from fnnet.train.history import Record
 from fnnet.train.learner import Monitor
 from fnnet.train.state import RUNNING, STOPPED_EARLY, Stall
 from fnnet.train.stopping import watched
@@ -129,3 +130,17 @@ def test_an_optimizer_without_one_readable_rate_has_no_row_of_it(fit_flowers, le
 
     two = optim.partition({True: optim.adam(0.1), False: optim.sgd(0.1)}, optim.matrices)
     assert "learning_rate" not in fit_flowers(learner()._replace(optimizer=two)).history
+
+
+def test_a_long_history_grows_by_doubling_and_what_was_handed_out_stays():
+    record, copies = Record(), set()
+    rows = {"a": np.arange(1.0, 65.0), "b": np.zeros((2, 64))}
+    for step in range(1, 501):
+        record.add({name: values + step for name, values in rows.items()}, [step])
+        copies.add(id(record._rows["a"]))
+        if step == 3:
+            early = record.history(2)
+    assert len(copies) < 12
+    assert early["a"].tolist() == [2.0, 3.0]
+    assert record.rows["a"].tolist() == [step + 1.0 for step in range(1, 501)]
+    assert (record.rows["b"].shape, record.latest("a"), record.steps[-1]) == ((2, 500), 501.0, 500)
