@@ -4,9 +4,10 @@ from fnnet import data, errors, losses, metrics, nn, optim
 from fnnet._version import __version__
 from fnnet.sweeps import Sweep, sweep
 from fnnet.sweeps import space as hp
-from fnnet.train import History, Learner, Run, Training, TrainState, fit, load, training
+from fnnet.train import EarlyStopping, History, Learner, Run, Training, TrainState, fit, load, loggers, training
 
 __all__ = [
+    "EarlyStopping",
     "History",
     "Learner",
     "Run",
@@ -19,6 +20,7 @@ __all__ = [
     "fit",
     "hp",
     "load",
+    "loggers",
     "losses",
     "metrics",
     "nn",

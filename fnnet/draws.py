@@ -17,7 +17,7 @@ from jax import lax
 
 from fnnet.types import Array, Integer
 
-INITIALISATION, ORDER, NOISE, SEARCH = range(4)
+INITIALISATION, ORDER, NOISE, SEARCH, AUGMENTATION = range(5)
 """What a draw is for, so that no two purposes ever share one: folded into the root key, or hashed with its words."""
 
 _GOLDEN, _OTHER = np.uint32(0x9E3779B9), np.uint32(0x85EBCA6B)

@@ -202,7 +202,7 @@ def test_purposes_and_steps_have_keys_of_their_own():
     root = jax.random.key(0)
     keys = {
         tuple(jax.random.key_data(draws.key_for(root, purpose, index)).tolist())
-        for purpose in (draws.INITIALISATION, draws.ORDER, draws.NOISE, draws.SEARCH)
+        for purpose in (draws.INITIALISATION, draws.ORDER, draws.NOISE, draws.SEARCH, draws.AUGMENTATION)
         for index in range(20)
     }
-    assert len(keys) == 60
+    assert len(keys) == 100

@@ -11,15 +11,20 @@ from fnnet.data.dataset import About, Dataset
 from fnnet.data.reading import read
 from fnnet.data.scaling import Scaler, min_max_scaler, standardizer
 from fnnet.data.splitting import split
+from fnnet.data.streams import Stream, from_directory, from_memmap, from_parquet
 from fnnet.data.tables import from_table
 
 __all__ = [
     "About",
     "Dataset",
     "Scaler",
+    "Stream",
     "available",
     "from_arrays",
+    "from_directory",
+    "from_memmap",
     "from_npz",
+    "from_parquet",
     "from_table",
     "load",
     "min_max_scaler",

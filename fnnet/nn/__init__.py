@@ -38,6 +38,7 @@ from fnnet.nn.layers import dense, flatten, reshape, squeeze
 from fnnet.nn.lookup import embedding
 from fnnet.nn.normalization import group_norm, layer_norm, rms_norm
 from fnnet.nn.pooling import avg_pool, global_avg_pool, max_pool
+from fnnet.nn.precision import mixed_precision
 from fnnet.nn.recurrence import gru, lstm, rnn
 from fnnet.nn.regularization import dropout
 from fnnet.nn.sequences import last_step, mean_over_time, positional_embedding
@@ -82,6 +83,7 @@ __all__ = [
     "max_pool",
     "mean_over_time",
     "mish",
+    "mixed_precision",
     "mlp",
     "multi_head_attention",
     "parallel",

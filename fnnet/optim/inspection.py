@@ -55,6 +55,11 @@ def learning_rate(optimizer: Any, state: PyTree) -> Array:
     return found[0][1]
 
 
+def has_learning_rate(optimizer: Any, state: PyTree) -> bool:
+    """Whether there is one learning rate that `learning_rate` can read."""
+    return len(list(_rates(optimizer, state))) == 1
+
+
 def _rates(optimizer: Any, state: PyTree) -> Iterator[tuple[str, Array]]:
     """Every learning rate with the name of the factory that was given it."""
     made = recipe_of(optimizer)

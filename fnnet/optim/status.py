@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -47,13 +48,24 @@ def code(value: Any) -> Array:
 
 def method_status(state: PyTree) -> Array:
     """The largest code in a field named ``status`` of any part of an optimizer's state; 0 without one."""
-    found = code(RUNNING)
+    return functools.reduce(jnp.maximum, fields(state, "status"), code(RUNNING))
+
+
+def skipped(state: PyTree) -> Array:
+    """Whether an optimizer has just left out an update on purpose, since something in it was not finite."""
+    return functools.reduce(jnp.maximum, fields(state, "notfinite_count"), code(0)) > 0
+
+
+def fields(state: PyTree, wanted: str) -> Iterator[Any]:
+    """Every field of a name in the NamedTuples that an optimizer's state is made of."""
     if isinstance(state, Mapping):
         parts: Any = [(None, part) for part in state.values()]
     elif isinstance(state, tuple | list):
         parts = zip(getattr(state, "_fields", (None,) * len(state)), state, strict=True)
     else:
-        return found
+        return
     for name, part in parts:
-        found = jnp.maximum(found, part if name == "status" else method_status(part))
-    return found
+        if name == wanted:
+            yield part
+        else:
+            yield from fields(part, wanted)

@@ -19,11 +19,12 @@ from fnnet.sweeps.planning import Group, check_group, check_ranges, choose_monit
 from fnnet.sweeps.programs import group_programs
 from fnnet.sweeps.results import GroupResult, Sweep
 from fnnet.train.checks import check_run
-from fnnet.train.core import steps_per_epoch
 from fnnet.train.driving import drive, interruption
+from fnnet.train.history import Record
 from fnnet.train.learner import Learner, Monitor
 from fnnet.train.programs import on_device
 from fnnet.train.progress import Progress
+from fnnet.train.sampling import steps_per_epoch
 from fnnet.train.state import DIVERGED, FINISHED, RUNNING
 from fnnet.types import Array
 
@@ -156,10 +157,11 @@ def _train_group(
     keys = policy.place(pad(root_keys(key, group.trials, seeds), lanes), lanes=True)
     state = compiled.init(hyperparameters, keys, train.inputs[:1])
 
-    def advance(state: Any, start: int, steps: int) -> Any:
-        return compiled.advance(hyperparameters, state, train, validation, np.int32(start), np.int32(steps))
+    def advance(state: Any, start: int, steps: int, last: bool) -> Any:
+        now = np.int32(start), np.int32(steps)
+        return compiled.advance(hyperparameters, state, train, validation, *now, np.bool_(last))
 
-    def report(step: int, rows: dict[str, np.ndarray], state: Any, pace: float) -> bool:
+    def report(step: int, record: Record, state: Any, pace: float) -> bool:
         status = np.asarray(state.status)[:runs]
         scores = np.asarray(state.best.score)[:runs]
         finite = scores[np.isfinite(scores)]
@@ -175,7 +177,7 @@ def _train_group(
         advance,
         state,
         steps=epochs * per_epoch,
-        per_epoch=per_epoch,
+        period=per_epoch,
         interrupted=interrupted,
         compiled=bar.compiled,
         report=report,
@@ -186,6 +188,6 @@ def _train_group(
     states = jax.tree.map(lambda leaf: jax.device_put(leaf, host)[:runs], driven.state)
     if not driven.interrupted:
         states = states._replace(status=jnp.where(states.status == RUNNING, FINISHED, states.status))
-    history = {name: values[:runs] for name, values in driven.rows.items()}
+    history = {name: values[:runs] for name, values in driven.record.rows.items()}
     seconds = driven.seconds / runs
     return GroupResult(group, states, history, per_epoch, seconds, driven.compile_seconds, policy)

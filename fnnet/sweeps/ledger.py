@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -15,11 +14,12 @@ import jax
 import numpy as np
 
 from fnnet._version import __version__
+from fnnet.data.identity import facts
 from fnnet.errors import FileError
 from fnnet.recipes import describe
 from fnnet.sweeps.planning import described
 from fnnet.sweeps.results import Sweep
-from fnnet.train.files import write_atomically
+from fnnet.train.files import first_difference, write_atomically
 
 ASKED = "asked.json"
 
@@ -50,14 +50,12 @@ class Ledger:
                 before = json.loads(path.read_text())
             except ValueError:
                 before = {}
-            for name in request:
-                if name != "versions" and before.get(name) != request[name]:
-                    raise FileError(
-                        "sweep",
-                        f"{folder} holds another sweep: its {name} was {before.get(name)!r} and now is "
-                        f"{request[name]!r}. "
-                        f"Choose another out=, or delete the folder.",
-                    )
+            difference = first_difference(before, request, ignored=("versions",))
+            if difference:
+                raise FileError(
+                    "sweep",
+                    f"{folder} holds another sweep: {difference}. Choose another out=, or delete the folder.",
+                )
         write_atomically(path, (json.dumps(request, indent=2) + "\n").encode())
         return cls(folder)
 
@@ -110,7 +108,7 @@ def _request(asked: Mapping[str, Any]) -> dict[str, Any]:
         **{name: asked[name] for name in ("trials", "seeds", "epochs", "batch_size", "sampler")},
         "monitor": {"name": asked["monitor"].name, "maximize": asked["monitor"].maximize},
         "key": np.asarray(jax.random.key_data(asked["key"])).ravel().tolist(),
-        "data": {name: _data_facts(dataset) for name, dataset in data.items()},
+        "data": {name: facts(dataset) for name, dataset in data.items()},
         "versions": {"fnnet": __version__, "jax": jax.__version__, "python": platform.python_version()},
     }
 
@@ -118,16 +116,3 @@ def _request(asked: Mapping[str, Any]) -> dict[str, Any]:
 def describe_dimension(value: Any) -> str:
     """A dimension or constant as the call that makes it."""
     return repr(value) if hasattr(value, "enumerated") else describe(value)
-
-
-def _data_facts(dataset: Any) -> dict[str, Any]:
-    inputs, targets = np.asarray(dataset.inputs), np.asarray(dataset.targets)
-    digest = hashlib.blake2b(digest_size=8)
-    for field in (dataset.inputs, dataset.targets, dataset.weights):
-        digest.update(b"" if field is None else np.ascontiguousarray(field).tobytes())
-    return {
-        "name": dataset.about.name,
-        "digest": digest.hexdigest(),
-        "inputs": [str(inputs.dtype), *inputs.shape],
-        "targets": [str(targets.dtype), *targets.shape],
-    }

@@ -105,7 +105,9 @@ class Sweep:
             values = {name: _cell(value) for name, value in self.trials[trial].values.items()}
             curve = self.history[self.monitor][row]
             best = self._best_epoch(curve)
-            scores = {name: np.nan if best is None else h[row, best] for name, h in self.history.items()}
+            # What has no slash is no score: a column learning_rate would be taken for the hyperparameter.
+            named = {name: values for name, values in self.history.items() if "/" in name}
+            scores = {name: np.nan if best is None else values[row, best] for name, values in named.items()}
             code, epochs = (result.status[lane], int(result.epochs[lane])) if result else (RUNNING, 0)
             facts = {
                 "status": STATUS_NAMES[code],

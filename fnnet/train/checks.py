@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -10,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.calling import innermost
-from fnnet.data import Dataset
+from fnnet.data import Dataset, Stream
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError, check_key, within
 from fnnet.metrics import as_metric
 from fnnet.nn import as_layer
@@ -25,6 +27,12 @@ def check_data(where: str, name: str, data: Any) -> Dataset:
     if isinstance(data, tuple) and len(data) == 2:
         inputs, targets = data
         data = Dataset(np.asarray(inputs), np.asarray(targets))
+    if isinstance(data, Stream):
+        raise StructureError(
+            where,
+            f"{name} is a stream, but it has to be in memory: evaluation sees every row. Read them, or some of them, "
+            f"with stream.read(range(…)).",
+        )
     if not isinstance(data, Dataset):
         raise StructureError(
             where,
@@ -68,7 +76,7 @@ def check_data(where: str, name: str, data: Any) -> Dataset:
 
 def check_run(
     where: str, train: Any, validation: Any, epochs: Any, batch_size: Any, key: Any
-) -> tuple[Dataset, Dataset | None, int, int | None]:
+) -> tuple[Any, Dataset | None, int, int | None]:
     """The checked data sets, the epochs, and a batch size that is None where a batch is all of the data."""
     check_key(where, key)
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
@@ -76,23 +84,30 @@ def check_run(
             continue
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise HyperparameterError(where, f"{name} is {value!r}, but it has to be a positive integer.")
-    train = check_data(where, "the training data", train)
+    if not isinstance(train, Stream):
+        train = check_data(where, "the training data", train)
+    elif batch_size is None or where != "fit":
+        raise StructureError(where, "the training data are a stream, which only fnnet.fit takes, with a batch_size=.")
     if validation is not None:
         validation = check_data(where, "the validation data", validation)
-        if np.shape(validation.inputs)[1:] != np.shape(train.inputs)[1:]:
+        if np.shape(validation.inputs)[1:] != tuple(train.inputs.shape[1:]):
             raise ShapeError(
                 where,
-                f"an input has shape {np.shape(train.inputs)[1:]} in the training data and "
+                f"an input has shape {tuple(train.inputs.shape[1:])} in the training data and "
                 f"{np.shape(validation.inputs)[1:]} in the validation data. Prepare both alike.",
             )
     whole = batch_size is None or batch_size >= len(train)
+    if whole and isinstance(train, Stream):
+        train = train.read(range(len(train)))  # the first batch would bring all of it
     return train, validation, int(epochs), None if whole else int(batch_size)
 
 
-def check_fit(where: str, learner: Learner, train: Dataset, validation: Dataset | None, batch_size: int | None) -> None:
+def check_fit(
+    where: str, learner: Learner, train: Dataset, validation: Dataset | None, batch_size: int | None
+) -> Callable[[Dataset], None]:
     """Raises what tracing would find: shapes of model, loss and metrics; and classes without an output.
 
-    Traces abstractly and compiles nothing.
+    Traces abstractly and compiles nothing. What comes back is the last of these checks, for rows that are yet to come.
     """
     check_learner(where, learner)
     with within(where):
@@ -107,14 +122,47 @@ def check_fit(where: str, learner: Learner, train: Dataset, validation: Dataset 
             if data is None:
                 continue
             inputs, targets = _batch_spec(data.inputs, batch_size), _batch_spec(data.targets, batch_size)
+            if data is train and learner.transform is not None:
+                inputs, targets = _transformed(where, learner.transform, key, Dataset(inputs, targets))
             predictions = jax.eval_shape(outputs, params, state, inputs, key)
             jax.eval_shape(learner.loss, predictions, targets)
-            weights = jax.ShapeDtypeStruct(inputs.shape[:1], jnp.zeros(()).dtype)
+            weights: Any = jax.ShapeDtypeStruct(inputs.shape[:1], jnp.zeros(()).dtype)
             for function in learner.metrics.values():
                 jax.eval_shape(as_metric(function).sums, predictions, targets, weights)
             check_classes(where, learner.loss, predictions, data)
         if learner.prior is not None:
             jax.eval_shape(functools.partial(log_prior, learner.prior), params)
+    return functools.partial(check_classes, where, learner.loss, predictions)
+
+
+def _transformed(where: str, transform: Any, key: Any, batch: Dataset) -> tuple[Any, Any]:
+    """Inputs and targets after the transform of a short batch, which has weights."""
+    batch = dataclasses.replace(batch, weights=jax.ShapeDtypeStruct(batch.inputs.shape[:1], jnp.zeros(()).dtype))
+    found = jax.eval_shape(transform, key, batch)
+    hint = "Change what it is to change by dataclasses.replace(batch, inputs=…)."
+    if not isinstance(found, Dataset):
+        raise StructureError(
+            where, f"the transform returned a {type(found).__name__}, but it has to return a batch. {hint}"
+        )
+    if found.weights is None:
+        raise StructureError(
+            where,
+            f"the transform dropped the weights of a batch, so that rows which fill up a short one would count. {hint}",
+        )
+    if found.inputs.shape[1:] != batch.inputs.shape[1:]:
+        raise ShapeError(
+            where,
+            f"the transform made inputs of shape {found.inputs.shape[1:]} of {batch.inputs.shape[1:]}, which is what "
+            f"the model is made for and evaluated on. Crop or pad the data beforehand.",
+        )
+    return found.inputs, found.targets
+
+
+def check_callbacks(where: str, callbacks: Any) -> tuple[Any, ...]:
+    """Functions of a run, one after the other."""
+    if callable(callbacks) or not isinstance(callbacks, Iterable) or not all(map(callable, callbacks)):
+        raise StructureError(where, f"callbacks is {callbacks!r}, but a list of functions of the run is needed.")
+    return tuple(callbacks)
 
 
 def check_classes(where: str, loss: Any, predictions: Any, data: Dataset) -> None:

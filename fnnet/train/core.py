@@ -12,21 +12,26 @@ from jax import lax
 from fnnet import draws
 from fnnet.calling import innermost
 from fnnet.data import Dataset
-from fnnet.errors import ShapeError
-from fnnet.metrics import Metric, as_metric, averaged
+from fnnet.data.streams import Window
+from fnnet.errors import ShapeError, StructureError
+from fnnet.metrics import as_metric, averaged
 from fnnet.nn import as_layer
 from fnnet.nn.base import apply_layer
+from fnnet.optim import learning_rate
 from fnnet.optim.base import apply_updates, call_update
+from fnnet.optim.inspection import has_learning_rate
+from fnnet.optim.status import skipped
+from fnnet.train.evaluation import evaluated, predicted
 from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor, log_prior
-from fnnet.train.state import DIVERGED, RUNNING, Best, Tally, TrainState
-from fnnet.trees import squared_norm, tree_where
+from fnnet.train.placement import Placement
+from fnnet.train.sampling import sampler, steps_per_epoch
+from fnnet.train.state import DIVERGED, RUNNING, Best, Stall, Tally, TrainState
+from fnnet.train.stopping import EarlyStopping, watched
+from fnnet.trees import global_norm, squared_norm, tree_where
 from fnnet.types import Array, Integer, PyTree
 
-EPOCHS_A_CALL = 64
-"""Room for history in one call of `Training.advance`."""
-
-EVALUATION_BATCH = 1024
-"""Examples that are evaluated at once, at least."""
+ROWS_A_CALL = 64
+"""Room for evaluations in one call of `Training.advance`."""
 
 
 class Training(NamedTuple):
@@ -37,8 +42,8 @@ class Training(NamedTuple):
     - ``chunk(state, data, steps) -> (state, logs)``: that many updates on batches drawn without replacement.
     - ``evaluate(state, data) -> scores``: loss and metrics over every example.
     - ``predict(params, model_state, inputs) -> predictions``.
-    - ``advance(state, train, validation, start, steps) -> (state, rows)``: a chunk that evaluates at the end of
-      each epoch and keeps the best parameters.
+    - ``advance(state, train, validation, start, steps, last=False, stopping=None) -> (state, rows)``: a chunk that
+      evaluates at the end of each period (an epoch, unless told) and keeps the best parameters.
     """
 
     init: Callable[..., TrainState]
@@ -49,8 +54,19 @@ class Training(NamedTuple):
     advance: Callable[..., tuple[TrainState, dict[str, Array]]]
 
 
-def functions(learner: Learner, *, batch_size: int | None = None, monitor: Monitor | None = None) -> Training:
-    """The functions of `fnnet.training` before they are jitted; the compiled programs are made of them."""
+def functions(
+    learner: Learner,
+    *,
+    batch_size: int | None = None,
+    monitor: Monitor | None = None,
+    period: int | None = None,
+    placement: Placement | None = None,
+) -> Training:
+    """The functions of `fnnet.training` before they are jitted; the compiled programs are made of them.
+
+    ``period`` is the number of steps between evaluations, an epoch unless told; ``placement`` says over which
+    devices a batch is divided.
+    """
     check_learner("training", learner)
     model = as_layer(learner.model)
     score = {"loss": averaged(learner.loss)} | {name: as_metric(f) for name, f in learner.metrics.items()}
@@ -69,11 +85,21 @@ def functions(learner: Learner, *, batch_size: int | None = None, monitor: Monit
             status=jnp.full((), RUNNING, jnp.int32),
             step=jnp.zeros((), jnp.int32),
             key=key,
-            tally=Tally(jnp.zeros(()), jnp.zeros(())),
+            tally=Tally(*(jnp.zeros(()) for _ in Tally._fields)),
+            stall=Stall(score, jnp.zeros((), jnp.int32)),
         )
 
     def step(state: TrainState, batch: Dataset) -> tuple[TrainState, dict[str, Array]]:
+        state, loss, grads = update(state, batch)
+        return state, {"loss": loss, "gradient_norm": global_norm(grads)}
+
+    def update(state: TrainState, batch: Dataset) -> tuple[TrainState, Array, PyTree]:
+        """One update: the state after it, the loss and the gradient."""
         key = draws.key_for(state.key, draws.NOISE, state.step)
+        if placement is not None:
+            batch = placement.divide(batch)
+        if learner.transform is not None:
+            batch = learner.transform(draws.key_for(state.key, draws.AUGMENTATION, state.step), batch)
 
         def objective(params: PyTree) -> tuple[Array, Any]:
             counted = {} if batch.weights is None else {"weights": jnp.asarray(batch.weights)}
@@ -94,55 +120,69 @@ def functions(learner: Learner, *, batch_size: int | None = None, monitor: Monit
             "key": draws.key_for(state.key, draws.SEARCH, state.step),
         }
         updates, optimizer_state = call_update(learner.optimizer, grads, state.optimizer_state, state.params, extra)
-        finite = jnp.isfinite(value) & jnp.isfinite(squared_norm(updates))
+        # Updates that the optimizer has left out on purpose are none; nothing of such a batch is kept or counted.
+        omitted = skipped(optimizer_state)
+        finite = (jnp.isfinite(value) | omitted) & jnp.isfinite(squared_norm(updates))
         running = state.status == RUNNING
+        parts = Tally(loss, weight)
         done = state._replace(
             params=apply_updates(state.params, updates),
-            model_state=model_state,
+            model_state=tree_where(omitted, state.model_state, model_state),
             optimizer_state=optimizer_state,
             step=state.step + 1,
-            tally=Tally(
-                *(total + part.astype(total.dtype) for total, part in zip(state.tally, (loss, weight), strict=True))
-            ),
+            tally=jax.tree.map(lambda t, part: t + jnp.where(omitted, 0, part).astype(t.dtype), state.tally, parts),
         )
         # A state that is no longer running is left as it is, so the last finite one of a diverged run survives.
         kept = tree_where(running & finite, _moving(done), _moving(state))
         status = jnp.where(running & ~finite, DIVERGED, state.status)
-        return state._replace(**kept, status=status), {"loss": value}
+        return state._replace(**kept, status=status), value, grads
 
     def chunk(state: TrainState, data: Dataset, steps: Integer) -> tuple[TrainState, dict[str, Array]]:
-        draw = _sampler(data, batch_size)
+        draw = sampler(data, batch_size)
 
         def body(_: Any, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
             state, total = carry
-            state, logs = step(state, draw(state))
-            return state, total + logs["loss"].astype(total.dtype)
+            state, loss, _ = update(state, draw(state))
+            return state, total + loss.astype(total.dtype)
 
         state, total = lax.fori_loop(0, steps, body, (state, jnp.zeros(())))
         return state, {"loss": total / steps}
 
     def evaluate(state: TrainState, data: Dataset) -> dict[str, Array]:
-        return _evaluate(score, model.apply, state.params, state.model_state, data, batch_size)
+        divide = (lambda rows: rows) if placement is None else placement.divide
+        return evaluated(score, model.apply, state.params, state.model_state, data, batch_size, divide)
 
     def predict(params: PyTree, model_state: PyTree, inputs: Array) -> Any:
-        return _predict(model.apply, params, model_state, jnp.asarray(inputs), batch_size)
+        return predicted(model.apply, params, model_state, jnp.asarray(inputs), batch_size)
 
     def advance(
-        state: TrainState, train: Dataset, validation: Dataset | None, start: Integer, steps: Integer
+        state: TrainState,
+        train: Dataset | Window,
+        validation: Dataset | None,
+        start: Integer,
+        steps: Integer,
+        last: Any = False,
+        stopping: EarlyStopping | None = None,
     ) -> tuple[TrainState, dict[str, Array]]:
         """As many ``steps`` from step ``start``, which is the state's own unless it has diverged before.
 
         ``start`` is not read from the state so that it stays one number when states are mapped: then the
-        evaluation at the end of an epoch is a branch, and not computed at every step for every lane.
-        ``rows`` has `EPOCHS_A_CALL` values a score, NaN where no epoch of a running state ended.
+        evaluation at the end of a period is a branch, and not computed at every step for every lane. If these are
+        the ``last`` steps, their end is the end of a period too. ``rows`` has `ROWS_A_CALL` values a score, NaN
+        where no period of a running state ended.
         """
-        draw = _sampler(train, batch_size)
-        per_epoch = steps_per_epoch(len(train), batch_size)
+        draw = sampler(train, batch_size)
+        if period is None and isinstance(train, Window):
+            raise StructureError("training.advance", "a window of a stream does not say how long a period is.")
+        every = period or steps_per_epoch(len(train), batch_size)  # type: ignore[arg-type]
+        reads_rate = has_learning_rate(learner.optimizer, state.optimizer_state)
 
-        def close(state: TrainState) -> tuple[TrainState, dict[str, Array]]:
-            row = {"train/loss": state.tally.loss / state.tally.weight}
+        def close(state: TrainState, norm: Array) -> tuple[TrainState, dict[str, Array]]:
+            row = {"train/loss": state.tally.loss / state.tally.weight, "gradient_norm": norm}
             if validation is not None:
                 row |= {f"validation/{name}": value for name, value in evaluate(state, validation).items()}
+            if reads_rate:
+                row["learning_rate"] = learning_rate(learner.optimizer, state.optimizer_state)
             running = state.status == RUNNING
             # Without validation the latest parameters count as the best.
             now = row[chosen.name if validation is not None else "train/loss"].astype(state.best.score.dtype)
@@ -150,36 +190,42 @@ def functions(learner: Learner, *, batch_size: int | None = None, monitor: Monit
             best = tree_where(better, Best(state.params, state.model_state, now, state.step), state.best)
             tally = tree_where(running, Tally(*(jnp.zeros_like(total) for total in state.tally)), state.tally)
             row = {name: jnp.where(running, value, jnp.nan).astype(now.dtype) for name, value in row.items()}
-            return state._replace(best=best, tally=tally), row
+            state = state._replace(best=best, tally=tally)
+            return state if stopping is None else watched(state, now, chosen, stopping), row
 
         names = ["train/loss"] + ([f"validation/{name}" for name in score] if validation is not None else [])
-        rows = {name: jnp.full(EPOCHS_A_CALL, jnp.nan) for name in names}
+        names += ["gradient_norm"] + (["learning_rate"] if reads_rate else [])
+        rows = {name: jnp.full(ROWS_A_CALL, jnp.nan) for name in names}
 
         def part(carry: tuple[Array, Array, TrainState, dict[str, Array]]) -> Any:
-            """The steps up to the end of the epoch or of the call, whichever comes first."""
-            done, epoch, state, rows = carry
-            left = per_epoch - (start + done) % per_epoch
+            """The steps up to the end of the period or of the call, whichever comes first."""
+            done, ended, state, rows = carry
+            left = every - (start + done) % every
             now = jnp.minimum(steps - done, left)
-            state = lax.fori_loop(0, now, lambda _, s: step(s, draw(s))[0], state)
+            ends = (now == left) | (last & (done + now == steps))
 
-            def end_of_epoch(state: TrainState, rows: dict[str, Array]) -> Any:
-                state, row = close(state)
-                return state, {name: rows[name].at[epoch].set(row[name].astype(rows[name].dtype)) for name in rows}
+            def one(index: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+                state, _, grads = update(carry[0], draw(carry[0]))
+                # Asked for once a period: a sum over all parameters at every step would cost a tenth of a small one.
+                wanted = ends & (index == now - 1)
+                norm = carry[1]
+                norm = lax.cond(wanted, lambda g: global_norm(g).astype(norm.dtype), lambda _: norm, grads)
+                return state, norm
 
-            ended = now == left
-            state, rows = lax.cond(ended, end_of_epoch, lambda state, rows: (state, rows), state, rows)
-            return done + now, epoch + ended.astype(epoch.dtype), state, rows
+            state, norm = lax.fori_loop(0, now, one, (state, jnp.zeros(())))
+
+            def end_of_period(state: TrainState, rows: dict[str, Array]) -> Any:
+                state, row = close(state, norm)
+                return state, {name: rows[name].at[ended].set(row[name].astype(rows[name].dtype)) for name in rows}
+
+            state, rows = lax.cond(ends, end_of_period, lambda state, rows: (state, rows), state, rows)
+            return done + now, ended + ends.astype(ended.dtype), state, rows
 
         zero = jnp.zeros((), jnp.int32)
         _, _, state, rows = lax.while_loop(lambda carry: carry[0] < steps, part, (zero, zero, state, rows))
         return state, rows
 
     return Training(init, step, chunk, evaluate, predict, advance)
-
-
-def steps_per_epoch(examples: int, batch_size: int | None) -> int:
-    """Updates an epoch: the last one may see fewer examples."""
-    return 1 if batch_size is None else -(-examples // batch_size)
 
 
 def _moving(state: TrainState) -> dict[str, Any]:
@@ -210,106 +256,3 @@ def _weighted_sum(loss: Callable[..., Any], predictions: Any, batch: Dataset) ->
             "training", f"weights have shape {weights.shape}, but one an example is needed, {values.shape}."
         )
     return jnp.where(weights == 0, 0, values * weights).sum(), weights.sum()
-
-
-def _rows(data: Dataset, index: Array) -> Dataset:
-    """Rows by indices that are known to be inside."""
-    return jax.tree.map(lambda x: jnp.asarray(x).at[index].get(mode="promise_in_bounds"), data)
-
-
-def _sampler(data: Dataset, batch_size: int | None) -> Callable[[TrainState], Dataset]:
-    """The batch of a state's next step: without replacement, in a new order each epoch."""
-    examples = len(data)
-    if batch_size is None:
-        whole = jax.tree.map(jnp.asarray, data)
-        return lambda state: whole
-    per_epoch = steps_per_epoch(examples, batch_size)
-    within_batch = jnp.arange(batch_size, dtype=jnp.int32)
-
-    def draw(state: TrainState) -> Dataset:
-        epoch, index = state.step // per_epoch, state.step % per_epoch
-        positions = index * batch_size + within_batch
-        order = draws.permuted(jnp.minimum(positions, examples - 1), examples, state.key, epoch)
-        batch = _rows(data, order)
-        if examples % batch_size == 0:
-            return batch
-        dtype = jnp.zeros(()).dtype if batch.weights is None else batch.weights.dtype
-        inside = (positions < examples).astype(dtype)
-        return Dataset(
-            batch.inputs,
-            batch.targets,
-            inside if batch.weights is None else batch.weights * inside,
-            data.about,
-        )
-
-    return draw
-
-
-def _evaluation_parts(examples: int, batch_size: int | None) -> tuple[int, int]:
-    """How many examples are evaluated at once, and in how many parts."""
-    size = max(1, min(examples, max(batch_size or examples, EVALUATION_BATCH)))
-    return size, -(-examples // size)
-
-
-def _evaluate(
-    scores: dict[str, Metric],
-    apply: Any,
-    params: PyTree,
-    model_state: PyTree,
-    data: Dataset,
-    batch_size: int | None,
-) -> dict[str, Array]:
-    """Every score over every example: sums over parts of equal length, the last one moved back to fit.
-
-    Of metrics that are no function of sums the rows of all parts are joined instead.
-    """
-    examples = len(data)
-    size, parts = _evaluation_parts(examples, batch_size)
-
-    def sums(batch: Dataset, fresh: Array) -> dict[str, PyTree]:
-        predictions, _ = apply(params, model_state, batch.inputs, train=False)
-        weights = fresh if batch.weights is None else fresh * jnp.asarray(batch.weights, fresh.dtype)
-        return {name: metric.sums(predictions, jnp.asarray(batch.targets), weights) for name, metric in scores.items()}
-
-    def part(index: Array) -> dict[str, PyTree]:
-        begin = jnp.minimum(index * size, examples - size)
-        batch = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(jnp.asarray(x), begin, size), data)
-        # Rows that the part before has counted already do not count again.
-        fresh = (begin + jnp.arange(size) >= index * size).astype(jnp.zeros(()).dtype)
-        return sums(batch, fresh)
-
-    def add(total: dict[str, PyTree], index: Array) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
-        found = part(index)
-        rows = {name: found.pop(name) for name, metric in scores.items() if metric.rows}
-        return jax.tree.map(jnp.add, total, found), rows
-
-    if parts == 1:
-        total = sums(jax.tree.map(jnp.asarray, data), jnp.ones(size))
-    else:
-        shapes = jax.eval_shape(part, jax.ShapeDtypeStruct((), jnp.int32))
-        zeros = {
-            name: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
-            for name, shape in shapes.items()
-            if not scores[name].rows
-        }
-        total, rows = lax.scan(add, zeros, jnp.arange(parts))
-        total |= jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), rows)
-    return {name: metric.compute(total[name]) for name, metric in scores.items()}
-
-
-def _predict(apply: Any, params: PyTree, model_state: PyTree, inputs: Array, batch_size: int | None) -> Any:
-    """The model's output for every row, computed in parts so that large inputs need little memory."""
-    examples = inputs.shape[0]
-    size, parts = _evaluation_parts(examples, batch_size)
-    if parts <= 1:
-        return apply(params, model_state, inputs, train=False)[0]
-
-    def part(index: Array) -> Any:
-        begin = jnp.minimum(index * size, examples - size)
-        return apply(params, model_state, lax.dynamic_slice_in_dim(inputs, begin, size), train=False)[0]
-
-    def join(y: Array) -> Array:
-        tail = examples - (parts - 1) * size
-        return jnp.concatenate([y[:-1].reshape(-1, *y.shape[2:]), y[-1, size - tail :]])
-
-    return jax.tree.map(join, lax.map(part, jnp.arange(parts)))

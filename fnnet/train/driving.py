@@ -6,13 +6,13 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
-from fnnet.train.core import EPOCHS_A_CALL
+from fnnet.train.core import ROWS_A_CALL
+from fnnet.train.history import Record
 
 SECONDS_A_CALL = 0.5
 """How long a chunk may keep the host waiting: short enough for progress and Ctrl-C, long enough to cost nothing."""
@@ -23,89 +23,110 @@ FIRST_STEPS = 8
 
 
 class Driven(NamedTuple):
-    """What the loop brings back: state, rows of each score along the last axis, and times in seconds."""
+    """What the loop brings back: state, what was recorded, and times in seconds."""
 
     state: Any
-    rows: dict[str, np.ndarray]
+    record: Record
     compile_seconds: float
     seconds: float
     interrupted: bool
+    stopped: bool
 
 
-Report = Callable[[int, dict[str, np.ndarray], Any, float], bool]
-"""``report(step, rows so far, state, steps a second) -> stop?``, called after each chunk."""
+Report = Callable[[int, Record, Any, float], bool]
+"""``report(step, record, state, steps a second) -> stop?``, called after each chunk."""
 
 
 def drive(
-    advance: Callable[[Any, int, int], tuple[Any, dict[str, Any]]],
+    advance: Callable[[Any, int, int, bool], tuple[Any, dict[str, Any]]],
     state: Any,
     *,
+    start: int = 0,
     steps: int,
-    per_epoch: int,
+    period: int,
     interrupted: Callable[[], bool],
     compiled: Callable[[float], None],
     report: Report,
+    limit: Callable[[int], int] = lambda done: 2**31 - 1,
+    record: Record | None = None,
+    agree: Callable[[int], int] = int,
 ) -> Driven:
-    """Calls ``advance(state, start, steps)`` until all steps are done, the report says stop, or it is interrupted.
+    """Calls ``advance(state, start, steps, last)`` until all are done, the report says stop, or it is interrupted.
 
     A first call of no steps compiles, so that compile time and training time are told apart. How the steps are
-    cut into chunks follows the clock and changes no result (`Training.advance` is invariant to it).
+    cut into chunks follows the clock and ``limit(done)``, the most steps of the next call, and changes no result
+    (`Training.advance` is invariant to it). Several processes ``agree`` on it.
     """
     began = time.perf_counter()
-    state, rows = advance(state, 0, 0)
+    state, rows = advance(state, start, 0, False)
     jax.block_until_ready(rows)
     compile_seconds = time.perf_counter() - began
     compiled(compile_seconds)
 
-    parts = {name: [np.asarray(values)[..., :0]] for name, values in rows.items()}
-    done, now = 0, min(FIRST_STEPS, per_epoch, steps)
+    record = record or Record()
+    record.add(rows, [])
+    done, now, stopped = start, min(FIRST_STEPS, period, steps - start), False
     began = time.perf_counter()
-    while done < steps and not interrupted():
+    while done < steps and not stopped and not interrupted():
+        now = agree(min(now, limit(done)))
         started = time.perf_counter()
-        state, rows = advance(state, done, now)
-        rows = {name: np.asarray(values) for name, values in rows.items()}
-        ended = (done + now) // per_epoch - done // per_epoch
-        for name, values in rows.items():
-            parts[name].append(values[..., :ended])
+        last = done + now == steps
+        state, rows = advance(state, done, now, last)
+        record.add(rows, ends(done, done + now, period, last))  # waits for the chunk
         done += now
         pace = (time.perf_counter() - started) / now
-        if report(done, {name: values[-1] for name, values in parts.items()}, state, 1 / pace):
-            break
-        now = _next_chunk(done, steps, per_epoch, int(SECONDS_A_CALL / pace))
-    joined = {name: np.concatenate(values, axis=-1) for name, values in parts.items()}
-    return Driven(state, joined, compile_seconds, time.perf_counter() - began, done < steps and interrupted())
+        stopped = report(done, record, state, 1 / pace)
+        now = _next_chunk(done, steps, period, int(SECONDS_A_CALL / pace))
+    seconds, unfinished = time.perf_counter() - began, done < steps
+    return Driven(
+        state, record, compile_seconds, seconds, unfinished and not stopped and interrupted(), unfinished and stopped
+    )
 
 
-def _next_chunk(done: int, steps: int, per_epoch: int, affordable: int) -> int:
-    """Steps of the next call: whole epochs where the time allows one, no more than there is room for."""
-    to_epoch_end = per_epoch - done % per_epoch
-    if affordable < to_epoch_end:
-        now = affordable
-    else:
-        now = to_epoch_end + min((affordable - to_epoch_end) // per_epoch, EPOCHS_A_CALL - 1) * per_epoch
-    return max(1, min(now, steps - done))
+def ends(start: int, stop: int, period: int, last: bool) -> list[int]:
+    """The steps after ``start`` and up to ``stop`` at which a period ends; the last steps end with one."""
+    found = list(range(start // period * period + period, stop + 1, period))
+    return [*found, stop] if last and stop % period else found
+
+
+def _next_chunk(done: int, steps: int, period: int, affordable: int) -> int:
+    """Steps of the next call: whole periods where the time allows one, no more than there is room for."""
+    to_end = period - done % period
+    whole = to_end + min((affordable - to_end) // period, ROWS_A_CALL - 1) * period
+    return max(1, min(affordable if affordable < to_end else whole, steps - done))
 
 
 @contextlib.contextmanager
-def interruption() -> Iterator[Callable[[], bool]]:
+def interruption(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> Iterator[Interruption]:
     """Turns the first Ctrl-C into a flag that is read between chunks, so that nothing is lost in flight.
 
-    It spans the whole of a fit or a sweep, compiling too.
-
-    A second Ctrl-C raises KeyboardInterrupt as usual.
+    It spans the whole of a fit or a sweep, compiling too. A second Ctrl-C raises KeyboardInterrupt as usual.
     """
-    flag = threading.Event()
+    found = Interruption()
     if threading.current_thread() is not threading.main_thread():
-        yield flag.is_set
+        yield found
         return
-    previous = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in signals}
 
     def handle(number: int, frame: Any) -> None:
-        flag.set()
-        signal.signal(signal.SIGINT, previous)
+        found.signal = number
+        # None stands for a handler that Python does not know.
+        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
 
-    signal.signal(signal.SIGINT, handle)
+    for number in signals:
+        signal.signal(number, handle)
     try:
-        yield flag.is_set
+        yield found
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number in signals:
+            signal.signal(number, before[number] or signal.SIG_DFL)
+
+
+class Interruption:
+    """Whether a signal came, and which; calling it asks."""
+
+    signal: int | None = None
+
+    def __call__(self) -> bool:
+        """Whether one came."""
+        return self.signal is not None

@@ -20,7 +20,7 @@ from fnnet.nn import as_layer
 from fnnet.recipes import describe, split
 from fnnet.train.history import History
 from fnnet.train.learner import Learner, Monitor, check_learner
-from fnnet.train.state import Best, Tally, TrainState
+from fnnet.train.state import Best, Stall, Tally, TrainState
 from fnnet.trees import flatten_with_names, unflatten_from_names
 
 if TYPE_CHECKING:
@@ -38,9 +38,27 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        if hasattr(os, "O_DIRECTORY"):  # the new name too has to outlive a power cut, before older files are deleted
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def first_difference(before: Any, now: Any, ignored: tuple[str, ...] = (), name: str = "") -> str:
+    """The first place where two trees of JSON differ, in words; empty if they are equal."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*now, *(key for key in before if key not in now)]:
+            if key not in ignored:
+                found = first_difference(before.get(key), now.get(key), name=f"{name}/{key}" if name else key)
+                if found:
+                    return found
+        return ""
+    return "" if before == now else f"its {name} was {before!r} and now is {now!r}"
 
 
 def save(run: Run, path: str | os.PathLike[str]) -> None:
@@ -92,9 +110,8 @@ def load(path: str | os.PathLike[str], learner: Learner) -> Run:
     from fnnet.train.run import Run
 
     check_learner("load", learner)
-    tensors, header = _read(Path(path))
+    tensors, facts = read_tensors("load", Path(path))
     try:
-        facts = {name: json.loads(value) for name, value in header.items()}
         spec = jax.ShapeDtypeStruct(tuple(facts["input"]["shape"]), jnp.dtype(facts["input"]["dtype"]))
         monitor = Monitor(**facts["monitor"])
         score, best_step = jnp.asarray(float(facts["best"]["score"])), jnp.asarray(int(facts["best"]["step"]))
@@ -129,23 +146,33 @@ def load(path: str | os.PathLike[str], learner: Learner) -> Run:
         step=jnp.asarray(step),
         key=jax.random.key(0),
         tally=Tally(zero, zero),
+        stall=Stall(score, jnp.zeros((), jnp.int32)),
     )
     numbers, skeleton = split(learner)
     return Run(skeleton, numbers, state, history, monitor, spec, batch_size)
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def read_tensors(where: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of a safetensors file of fnnet's, and the facts in its header.
+
+    Raises:
+        FileError: there is no such file, it is cut off, or its header is not fnnet's.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise FileError("load", f"there is no file {path}.")
+        raise FileError(where, f"there is no file {path}.")
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors, header = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise FileError(
-            "load", f"{path} is not a whole safetensors file ({error}). Was it cut off in a copy?"
+            where, f"{path} is not a whole safetensors file ({error}). Was it cut off in a copy?"
         ) from error
+    try:
+        return tensors, {name: json.loads(value) for name, value in header.items()}
+    except ValueError as error:
+        raise FileError(where, f"{path} is safetensors, but not a run that fnnet saved: {error!r}.") from error
 
 
 def _structure(description: str) -> str:

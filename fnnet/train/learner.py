@@ -29,6 +29,8 @@ class Learner(NamedTuple):
             divided by the number of examples), such as `losses.gaussian_prior`; training minimises
             mean loss − prior. The history and every evaluation tell the loss alone, without the prior, so that they
             can be compared between priors. None for no prior.
+        transform: ``transform(key, batch) -> batch``, applied to each training `Dataset` of a step inside of the
+            compiled program, with a key of its own: augmentation, noise. None for none.
 
     >>> from fnnet import Learner, losses, nn, optim
     >>> Learner(nn.dense(1), losses.squared_error, optim.sgd(0.1))
@@ -40,6 +42,7 @@ class Learner(NamedTuple):
     optimizer: Any
     metrics: Mapping[str, Callable[..., Any]] = _NONE
     prior: Callable[[Any], Any] | None = None
+    transform: Callable[[Any, Any], Any] | None = None
 
     def __repr__(self) -> str:
         parts = {name: value for name, value in self._asdict().items() if value}
@@ -77,6 +80,10 @@ def check_learner(where: str, learner: Any) -> None:
             where,
             f"the optimizer is {learner.optimizer!r}, which is not an (init, update) pair. "
             f"Call its factory: optim.adam(1e-3).",
+        )
+    if learner.transform is not None and not callable(learner.transform):
+        raise StructureError(
+            where, f"transform is {learner.transform!r}, which is not a function of a key and a batch."
         )
     if not isinstance(learner.metrics, Mapping):
         raise StructureError(where, f"metrics is {learner.metrics!r}, but it has to be a dict of metrics by name.")

@@ -11,8 +11,11 @@ import jax.numpy as jnp
 
 from fnnet.data import Dataset
 from fnnet.errors import HyperparameterError, StructureError, check_key, check_size
-from fnnet.train.core import EPOCHS_A_CALL, Training, functions, steps_per_epoch
+from fnnet.train.core import ROWS_A_CALL, Training, functions
 from fnnet.train.learner import Learner, Monitor, choose_monitor
+from fnnet.train.placement import Placement
+from fnnet.train.sampling import steps_per_epoch
+from fnnet.train.stopping import EarlyStopping
 
 
 class Programs(NamedTuple):
@@ -25,7 +28,13 @@ class Programs(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def programs(build: Callable[[Any], Any], batch_size: int | None, monitor: Monitor) -> Programs:
+def programs(
+    build: Callable[[Any], Any],
+    batch_size: int | None,
+    monitor: Monitor,
+    period: int | None = None,
+    placement: Placement | None = None,
+) -> Programs:
     """Programs for a learner that ``build`` makes from its hyperparameters, which are traced.
 
     ``build`` is hashable and equal for equal structure (a `recipes.Skeleton`), so that `jax.jit` is asked with
@@ -33,12 +42,18 @@ def programs(build: Callable[[Any], Any], batch_size: int | None, monitor: Monit
     """
 
     def make(hyperparameters: Any) -> Training:
-        return functions(build(hyperparameters), batch_size=batch_size, monitor=monitor)
+        return functions(
+            build(hyperparameters), batch_size=batch_size, monitor=monitor, period=period, placement=placement
+        )
+
+    def advance(hyperparameters: Any, state: Any, *rest: Any) -> Any:
+        state, rows = make(hyperparameters).advance(state, *rest)
+        return (state, rows) if placement is None else placement.held((state, rows))
 
     return Programs(
         init=jax.jit(lambda h, key, x: make(h).init(key, x)),
         # The carry is given away, so that a run needs its state once and not twice.
-        advance=jax.jit(lambda h, state, *rest: make(h).advance(state, *rest), donate_argnums=1),
+        advance=jax.jit(advance, donate_argnums=1),
         evaluate=jax.jit(lambda h, state, data: make(h).evaluate(state, data)),
         predict=jax.jit(lambda h, params, model_state, x: make(h).predict(params, model_state, x)),
     )
@@ -88,15 +103,23 @@ def training(learner: Learner, *, batch_size: int | None = None, monitor: str | 
         # A Python number of steps is static, so that a gradient can go back through them.
         return counted(state, data, steps) if isinstance(steps, int) else jitted.chunk(state, data, steps)
 
-    def advance(state: Any, train: Dataset, validation: Dataset | None, start: Any, steps: Any) -> Any:
-        room = EPOCHS_A_CALL * steps_per_epoch(len(train), batch_size)
+    def advance(
+        state: Any,
+        train: Dataset,
+        validation: Dataset | None,
+        start: Any,
+        steps: Any,
+        last: Any = False,
+        stopping: EarlyStopping | None = None,
+    ) -> Any:
+        room = ROWS_A_CALL * steps_per_epoch(len(train), batch_size)
         if isinstance(steps, int) and steps > room:
             raise HyperparameterError(
                 "training.advance",
-                f"steps is {steps}, more than the {room} of {EPOCHS_A_CALL} epochs, for which the history of one call "
+                f"steps is {steps}, more than the {room} of {ROWS_A_CALL} epochs, for which the history of one call "
                 f"has room. Call it in a loop.",
             )
-        return jitted.advance(state, train, validation, start, steps)
+        return jitted.advance(state, train, validation, start, steps, last, stopping)
 
     return jitted._replace(init=init, chunk=chunk, advance=advance)
 

@@ -14,7 +14,7 @@ STATUS_NAMES = ("running", "finished", "stopped_early", "diverged", "pruned", "f
 STATUS_SENTENCES = {
     "running": "not finished: it was interrupted and can go on",
     "finished": "trained for as long as it was asked to",
-    "stopped_early": "stopped because the monitored score no longer improved",
+    "stopped_early": "stopped before its end, as the monitored score no longer improved or a callback asked for it",
     "diverged": "stopped because the loss or the update was not finite; the state is the last finite one",
     "pruned": "stopped by the scheduler in favour of better runs",
     "failed": "stopped by an error",
@@ -30,8 +30,15 @@ class Best(NamedTuple):
     step: Array
 
 
+class Stall(NamedTuple):
+    """The last score that was an improvement for early stopping, and how many evaluations ago that was."""
+
+    score: Array
+    evaluations: Array
+
+
 class Tally(NamedTuple):
-    """Sums over the examples since the epoch began, so that an epoch may be cut anywhere."""
+    """Sums over the examples since the last evaluation, so that training may be cut anywhere."""
 
     loss: Array
     weight: Array
@@ -42,7 +49,7 @@ class TrainState(NamedTuple):
 
     ``params``, ``model_state`` and ``optimizer_state`` belong to the learner; ``best`` is the best so far;
     ``status`` an int32 code; ``step`` the number of updates done, int32; ``key`` the root key, from which every
-    draw is folded; ``tally`` the sums of the running epoch.
+    draw is folded; ``tally`` the sums since the last evaluation; ``stall`` what early stopping waits for.
     """
 
     params: PyTree
@@ -53,3 +60,4 @@ class TrainState(NamedTuple):
     step: Array
     key: Any
     tally: Tally
+    stall: Stall

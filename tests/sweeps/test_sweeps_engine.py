@@ -197,7 +197,7 @@ def test_a_second_sweep_with_the_same_learner_function_compiles_nothing(swept, s
 
 def test_without_validation_the_last_parameters_are_the_best(sweep_flowers, space):
     swept = sweep_flowers(space, trials=1, validation=None)
-    assert list(swept.history) == ["train/loss"]
+    assert list(swept.history) == ["train/loss", "gradient_norm", "learning_rate"]
     assert swept.monitor == "train/loss"
     assert swept.table["train/loss"].tolist() == swept.history["train/loss"][:, -1].tolist()
     assert int(swept.run(0).state.best.step) == 12

@@ -91,7 +91,7 @@ def test_the_same_call_may_write_again_and_another_may_not(kept, sweep_flowers, 
     )
     with pytest.raises(errors.FileError, match=r"its key was .* and now is"):
         sweep_flowers(space, trials=3, seeds=2, key=jax.random.key(3), out=folder)
-    with pytest.raises(errors.FileError, match=r"its space was .* and now is"):
+    with pytest.raises(errors.FileError, match=r"its space/drop_rate was .* and now is"):
         sweep_flowers({**space, "drop_rate": hp.uniform(0.1, 0.2)}, trials=3, seeds=2, out=folder)
     assert json.loads((folder / "asked.json").read_text())["epochs"] == 3
     assert compilations == []

@@ -35,7 +35,7 @@ def test_the_scores_of_a_row_are_those_of_its_best_epoch(swept):
 
 
 def test_the_histories_are_in_the_order_of_the_table(swept):
-    assert list(swept.history) == SCORES
+    assert list(swept.history) == [*SCORES, "gradient_norm", "learning_rate"]
     assert all(values.shape == (6, 3) for values in swept.history.values())
     for row, (trial, seed) in enumerate((t, s) for t in range(3) for s in range(2)):
         for name, values in swept.run(trial, seed).history.items():

@@ -7,7 +7,7 @@ import pytest
 
 import fnnet
 from fnnet import data, draws, losses, metrics, nn, optim
-from fnnet.train import core
+from fnnet.train import core, evaluation
 from fnnet.train.core import functions
 from fnnet.train.state import DIVERGED, RUNNING
 
@@ -231,7 +231,7 @@ def test_law_6_no_cut_of_the_steps_changes_state_or_history(cuts, flowers, flowe
     whole, whole_history = in_parts([steps])
     same(state, whole)
     same(history, whole_history)
-    assert set(history) == {"train/loss", "validation/loss", "validation/accuracy"}
+    assert set(history) == {"train/loss", "validation/loss", "validation/accuracy", "gradient_norm", "learning_rate"}
     assert all(np.isfinite(values).all() and len(values) == 4 for values in history.values())
 
 
@@ -267,8 +267,8 @@ def test_law_9_evaluation_in_parts_that_do_not_divide_is_full_batch_evaluation(w
     training = fnnet.training(learner, batch_size=2)
     states = [training.init(jax.random.key(i), inputs[:1]) for i in range(2)]
 
-    monkeypatch.setattr(core, "EVALUATION_BATCH", 4)
-    assert core._evaluation_parts(11, 2) == (4, 3)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 4)
+    assert evaluation._evaluation_parts(11, 2) == (4, 3)
     evaluate = jax.jit(training.evaluate)
     compilations.clear()
     scores = [evaluate(state, table) for state in states]
@@ -286,7 +286,7 @@ def test_predictions_in_parts_are_the_predictions(monkeypatch):
     inputs = np.random.default_rng(3).normal(size=(11, 2)).astype(np.float32)
     training = fnnet.training(linear(model=nn.dense(3)), batch_size=2)
     state = training.init(KEY, inputs[:1])
-    monkeypatch.setattr(core, "EVALUATION_BATCH", 4)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 4)
     predictions = jax.jit(training.predict)(state.params, state.model_state, inputs)
     assert predictions.shape == (11, 3)
     np.testing.assert_allclose(predictions, inputs @ np.asarray(state.params["kernel"]), rtol=1e-5, atol=1e-6)
@@ -352,7 +352,7 @@ def test_an_exploding_run_keeps_finite_parameters_and_accumulators(line):
     state = training.init(KEY, line.inputs[:1])
     state, rows = jax.jit(lambda s: training.advance(s, line, line, 0, 12))(state)
     assert int(state.status) == DIVERGED
-    kept = state._replace(key=(), best=state.best._replace(score=()))
+    kept = state._replace(key=(), stall=(), best=state.best._replace(score=()))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept))
     assert np.isnan(rows["train/loss"]).all()
 

@@ -13,7 +13,13 @@ from fnnet.errors import DivergenceWarning
 
 
 def test_history_has_a_value_an_epoch_for_every_score(run):
-    assert list(run.history) == ["train/loss", "validation/loss", "validation/accuracy"]
+    assert list(run.history) == [
+        "train/loss",
+        "validation/loss",
+        "validation/accuracy",
+        "gradient_norm",
+        "learning_rate",
+    ]
     assert all(values.shape == (4,) and np.isfinite(values).all() for values in run.history.values())
     assert run.history.epochs == 4
     assert (run.status, int(run.state.step)) == ("finished", 16)
@@ -53,7 +59,7 @@ def test_the_training_loss_of_an_epoch_is_the_mean_over_its_examples():
     run = fnnet.fit(learner, table, epochs=3, batch_size=3, key=jax.random.key(0), progress=False)
     expected = np.mean((run.predict(table.inputs) - table.targets) ** 2)
     np.testing.assert_allclose(run.history["train/loss"], [expected] * 3, rtol=1e-5)
-    assert list(run.history) == ["train/loss"]
+    assert list(run.history) == ["train/loss", "gradient_norm", "learning_rate"]
 
 
 def test_the_same_key_gives_the_same_run_and_another_key_another(run, fit_flowers, learner, same):
@@ -185,7 +191,7 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_finite_state(flowers):
     assert caught[0].filename == __file__
     assert (run.status, int(run.state.step), run.history.epochs) == ("diverged", 9, 2)
     assert all(np.isfinite(values).all() for values in run.history.values())
-    plain = run.state._replace(key=())
+    plain = run.state._replace(key=(), stall=())  # what early stopping waits for begins at infinity
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(plain))
     assert np.isfinite(run.predict(flowers[1].inputs)).all()
 

@@ -47,6 +47,7 @@ NETWORKS: dict[str, list[Case]] = {
         )
     ],
     "freeze": [Case(lambda: nn.freeze(nn.chain(nn.dense(3), nn.batch_norm(), nn.dropout(0.5))))],
+    "mixed_precision": [Case(lambda: nn.mixed_precision(nn.chain(nn.dense(3), nn.batch_norm()), "float32"))],
     "remat": [Case(lambda drop_rate: nn.remat(nn.mlp([6, 2], drop_rate=drop_rate)), {"drop_rate": (0.3, 0.8)})],
     "masked": [Case(lambda: nn.masked(nn.mean_over_time(), _positive_sum), shape=SEQUENCES)],
     "rnn": [Case(lambda: nn.rnn(3, activation=nn.relu), shape=SEQUENCES, wrong=sized(nn.rnn))],
