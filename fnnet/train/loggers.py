@@ -120,3 +120,6 @@ def _new_rows() -> Callable[[Run], Iterator[dict[str, float]]]:
         seen = history.epochs
 
     return rows
+
+
+__all__ = ["csv", "json_lines", "tensorboard"]
