@@ -55,3 +55,24 @@ def test_the_readme_has_exactly_two_commands():
     assert len(commands) == 2
     assert commands[0].endswith("fnnet sweep digits")
     assert commands[1].endswith("-m pytest -n 2")
+
+
+LECTURES = (ROOT / "docs" / "lectures.md").read_text()
+
+
+def test_every_test_that_the_map_of_the_lectures_names_is_there():
+    named = re.findall(r"`(tests/[\w/]+\.py)`(?:: (\w+))?", LECTURES)
+    assert len(named) > 50
+    for path, name in named:
+        assert name == "" or re.search(rf"def test_{name}\b", (ROOT / path).read_text()), f"{path} has no test_{name}"
+
+
+def test_every_name_that_the_map_of_the_lectures_gives_is_public():
+    import fnnet
+
+    names = re.findall(r"`((?:nn|losses|optim|data|fnnet)\.[\w.]+)`", LECTURES)
+    assert len(names) > 60
+    for name in names:
+        found = fnnet
+        for part in name.removeprefix("fnnet.").split("."):
+            found = getattr(found, part)
