@@ -11,7 +11,7 @@ import fnnet
 from fnnet import data
 from fnnet.cli import Perceptron, commands, parse_space
 from fnnet.cli.grammar import ACTIVATIONS, parse_spaces
-from fnnet.cli.perceptron import three_parts
+from fnnet.cli.preparing import three_parts
 from fnnet.errors import DataError, HyperparameterError
 
 typer_testing = pytest.importorskip("typer.testing")
@@ -104,8 +104,12 @@ def test_every_activation_of_the_grammar_is_a_function_of_nn():
 def test_three_parts_share_no_row_and_lose_none():
     dataset = data.from_arrays(np.arange(100.0, dtype=np.float32)[:, None], np.arange(100) % 2)
     parts = three_parts(dataset, jax.random.key(0))
-    assert [len(part) for part in parts] == [64, 16, 20]
-    assert sorted(np.concatenate([part.inputs[:, 0] for part in parts])) == list(range(100))
+    assert [len(part) for part in parts[:3]] == [64, 16, 20]
+    assert sorted(np.concatenate([part.inputs[:, 0] for part in parts[:3]])) == list(range(100))
+    train, validation, test, published = three_parts(dataset, jax.random.key(0), test_rows=10)
+    assert (len(train), len(validation), published) == (72, 18, True)
+    assert test.inputs[:, 0].tolist() == list(range(90, 100))
+    assert sorted(np.concatenate([train.inputs[:, 0], validation.inputs[:, 0]])) == list(range(90))
 
 
 def test_perceptrons_for_the_same_data_are_equal_and_share_programs():
