@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fnnet._version import __version__
-from fnnet.cli.grammar import SCHEDULES, USUAL, check_values, check_word, parse_spaces, usual
+from fnnet.cli.grammar import PRECISIONS, SCHEDULES, USUAL, check_values, check_word, parse_spaces, usual
 
 try:
     import typer
@@ -169,6 +169,8 @@ def train(
     with sentences():
         check_word("--model", model, USUAL)
         check_word("--schedule", schedule, SCHEDULES)
+        if precision is not None:
+            check_word("--precision", precision, PRECISIONS)
         given = {
             "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "width": width,
             "depth": depth, "drop_rate": drop_rate,
@@ -177,6 +179,7 @@ def train(
         epochs, batch_size = numbers.pop("epochs"), numbers.pop("batch_size")
         hyperparameters = numbers | {"weight_decay": weight_decay, "activation": activation}
         check_values(hyperparameters)
+        hyperparameters["precision"] = precision
         from fnnet import errors, fit, optim, report
         from fnnet.cli.networks import STRUCTURES
         from fnnet.cli.preparing import as_options, prepare
@@ -195,7 +198,7 @@ def train(
         with as_options():
             run = fit(
                 learner, parts.train, validation=parts.validation, epochs=epochs, batch_size=batch_size, key=key,
-                early_stopping=early_stopping, precision=precision, checkpoint=checkpoint, resume=resume,
+                early_stopping=early_stopping, checkpoint=checkpoint, resume=resume,
             )  # fmt: skip
         if not run.history.epochs:
             typer.echo("The run has no score, so there is nothing to keep.", err=True)

@@ -31,6 +31,7 @@ USUAL: dict[str, dict[str, Any]] = {
 """How ``fnnet train`` trains each ``--model`` unless told."""
 
 SCHEDULES = ("cosine", "constant")
+PRECISIONS = ("bfloat16", "float16")
 
 _WHERE = "--space"
 _OTHER_NAMES = {"lr": "learning_rate", "dropout": "drop_rate", "hidden": "width", "layers": "depth"}

@@ -15,7 +15,9 @@ _OPTIONS = {
     "missing=": "--missing ",
     "early_stopping is": "--early-stopping is",
     "patience is": "--early-stopping is",
+    "checkpoint=.": "--checkpoint.",
     "checkpoint=": "--checkpoint ",
+    "by resume=True": "by --resume",
     "resume=True": "--resume",
 }
 
