@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fnnet._version import __version__
-from fnnet.cli.grammar import PRECISIONS, SCHEDULES, USUAL, check_values, check_word, parse_spaces, usual
+from fnnet.cli.grammar import MANY_ROWS, PRECISIONS, SCHEDULES, USUAL, check_values, check_word, parse_spaces, usual
 
 try:
     import typer
@@ -144,7 +144,7 @@ def train(
         str, typer.Option(metavar="NAME", help="A function of fnnet.nn, such as relu, tanh or gelu.")
     ] = "relu",
     batch_size: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help=f"Examples a step.  {usual('batch_size')}")
+        int | None, typer.Option(min=1, metavar="N", help="Examples a step.  [default: 32; 128 from 10000 rows on]")
     ] = None,
     early_stopping: Annotated[
         int | None, typer.Option(metavar="N", help="Stop after N epochs without a better score.")
@@ -172,11 +172,10 @@ def train(
         if precision is not None:
             check_word("--precision", precision, PRECISIONS)
         given = {
-            "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "width": width,
-            "depth": depth, "drop_rate": drop_rate,
+            "epochs": epochs, "learning_rate": learning_rate, "width": width, "depth": depth, "drop_rate": drop_rate,
         }  # fmt: skip
         numbers = USUAL[model] | {name: value for name, value in given.items() if value is not None}
-        epochs, batch_size = numbers.pop("epochs"), numbers.pop("batch_size")
+        epochs = numbers.pop("epochs")
         hyperparameters = numbers | {"weight_decay": weight_decay, "activation": activation}
         check_values(hyperparameters)
         hyperparameters["precision"] = precision
@@ -191,6 +190,7 @@ def train(
         errors.require("fnnet train", "matplotlib", "experiments")
         folder, parts, key = prepare("train", source, target, missing, out, seed)
         typer.echo(described(parts))
+        batch_size = batch_size or (32 if len(parts.train) < MANY_ROWS else 128)
         if schedule == "cosine":
             steps = epochs * -(-len(parts.train) // batch_size)
             hyperparameters["learning_rate"] = optim.schedules.cosine(hyperparameters["learning_rate"], steps)
