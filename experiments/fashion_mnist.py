@@ -104,7 +104,7 @@ def experiment(options: Options) -> Claim:
         }
     draw_curves(
         options.out / "fashion_mnist.png",
-        "Fashion-MNIST: validation accuracy, mean and range over seeds; bars at the right: asked for on the test part",
+        "Fashion-MNIST, mean and range over seeds; bars at the right: asked for on the test images",
         curves,
         "epoch",
         "validation accuracy",
