@@ -15,4 +15,4 @@ def experiments() -> dict[str, str]:
 
 if __name__ == "__main__":
     for name, line in experiments().items():
-        sys.stdout.write(f"python -m experiments.{name:<16} {line}\n")
+        sys.stdout.write(f"python -m experiments.{name:<18} {line}\n")

@@ -9,9 +9,10 @@ import pytest
 
 import fnnet
 from fnnet import data
-from fnnet.cli import Perceptron, commands, parse_space
+from fnnet.cli import Convolutional, Perceptron, commands, parse_space
 from fnnet.cli.grammar import ACTIVATIONS, parse_spaces
-from fnnet.cli.perceptron import three_parts
+from fnnet.cli.preparing import prepare, three_parts
+from fnnet.cli.printing import described
 from fnnet.errors import DataError, HyperparameterError
 
 typer_testing = pytest.importorskip("typer.testing")
@@ -104,8 +105,31 @@ def test_every_activation_of_the_grammar_is_a_function_of_nn():
 def test_three_parts_share_no_row_and_lose_none():
     dataset = data.from_arrays(np.arange(100.0, dtype=np.float32)[:, None], np.arange(100) % 2)
     parts = three_parts(dataset, jax.random.key(0))
-    assert [len(part) for part in parts] == [64, 16, 20]
-    assert sorted(np.concatenate([part.inputs[:, 0] for part in parts])) == list(range(100))
+    assert [len(part) for part in parts[:3]] == [64, 16, 20]
+    assert sorted(np.concatenate([part.inputs[:, 0] for part in parts[:3]])) == list(range(100))
+    train, validation, test, published = three_parts(dataset, jax.random.key(0), test_rows=10)
+    assert (len(train), len(validation), published) == (72, 18, True)
+    assert test.inputs[:, 0].tolist() == list(range(90, 100))
+    assert sorted(np.concatenate([train.inputs[:, 0], validation.inputs[:, 0]])) == list(range(90))
+
+
+def test_data_that_were_published_with_a_test_part_are_tested_on_it():
+    _, parts, _ = prepare("train", "mnist1d", None, "error", None, 0)
+    np.testing.assert_array_equal(parts.test.inputs, data.load("mnist1d").inputs[4000:])
+    assert described(parts) == (
+        "mnist1d: 5000 rows (3200 to train, 800 to choose, 1000 to test, the test part that the data come with), "
+        "40 inputs, 10 classes."
+    )
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (9, 9, 1)])
+def test_convolutions_take_images_with_and_without_an_axis_of_channels(shape):
+    images = data.Dataset(np.zeros((4, *shape), np.float32), np.arange(4, dtype=np.int32))
+    learner = Convolutional.fitted(images)(width=2, depth=3)
+    params, _ = jax.eval_shape(learner.model.init, jax.random.key(0), jax.ShapeDtypeStruct((4, *shape), np.float32))
+    kernels = [leaf.shape for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
+    # 9 × 9 becomes 5 × 5 by the stride, then 3 × 3 and 2 × 2 by the means.
+    assert kernels == [(5, 5, 1, 2), (3, 3, 2, 4), (3, 3, 4, 8), (2 * 2 * 8, 128), (128, 4)]
 
 
 def test_perceptrons_for_the_same_data_are_equal_and_share_programs():
@@ -156,6 +180,15 @@ def test_version_and_help_and_data(command):
         (["sweep", "iris", "--target", "species"], "takes no options"),
         (["train", "iris", "--activation", "rely"], "Error: --activation: it is 'rely'"),
         (["train", "iris", "--drop-rate", "1.5"], "drop_rate has to be a number from 0 to below 1"),
+        (
+            ["train", "iris", "--model", "convolutions"],
+            "--model: it is 'convolutions', but has to be one of mlp, conv.",
+        ),
+        (["train", "iris", "--model", "conv"], "an input has shape (4,), but images (height, width)"),
+        (["train", "iris", "--schedule", "cosin"], "Did you mean 'cosine'?"),
+        (["train", "iris", "--resume"], "Name it with --checkpoint DIR"),
+        (["train", "iris", "--early-stopping", "0"], "--early-stopping is 0, but it has to be at least 1"),
+        (["train", "iris", "--precision", "float8"], "--precision: it is 'float8'"),
         (["train", "small.csv"], "Pass --target COLUMN, one of 'a', 'y'"),
         (["train", "holes.csv", "--target", "y"], "--missing 'drop'"),
         (["train", "iris", "--out", "."], "already holds files, and nothing is overwritten"),
@@ -235,3 +268,27 @@ def test_runs_that_diverge_are_a_warning_and_not_the_end(command):
     assert result.exit_code == 0, result.output
     assert "Warning: sweep: 1 of 2 runs diverged" in result.stderr
     assert "sweep.png" in result.stdout
+
+
+@pytest.mark.slow  # compiles a fit of convolutions twice
+def test_train_goes_on_from_a_checkpoint_with_the_same_history(command, tmp_path):
+    draws = np.random.default_rng(0)
+    np.savez(tmp_path / "images.npz", X=draws.uniform(size=(40, 6, 6)).astype(np.float32), y=np.arange(40) % 2)
+    arguments = ["train", "images.npz", "--model", "conv", "--width", 2, "--depth", 1, "--schedule", "constant"]
+    arguments += ["--checkpoint", "states", "--precision", "bfloat16"]
+    first = command(*arguments, "--epochs", 1, "--out", "first")
+    then = command(*arguments, "--epochs", 2, "--out", "then", "--resume")
+    assert (first.exit_code, then.exit_code) == (0, 0), first.output + then.output
+    histories = [pd.read_csv(tmp_path / name / "history.csv") for name in ("first", "then")]
+    assert [len(history) for history in histories] == [1, 2]
+    pd.testing.assert_frame_equal(histories[0], histories[1][:1])
+    other = command(*arguments, "--epochs", 3, "--seed", 1, "--resume", "--out", "other")
+    assert other.exit_code == 2
+    assert other.stderr.endswith("Choose another --checkpoint.\n")
+
+
+@pytest.mark.slow  # compiles a fit and draws a picture
+def test_train_stops_early_and_says_so(command):
+    result = command("train", "iris", "--depth", 0, "--learning-rate", 1e-30, "--early-stopping", 2)
+    assert result.exit_code == 0, result.output
+    assert "Stopped early, after epoch 3 of 50." in result.stdout

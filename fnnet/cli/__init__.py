@@ -2,6 +2,7 @@
 
 from fnnet.cli.commands import main
 from fnnet.cli.grammar import parse_space
+from fnnet.cli.networks import Convolutional
 from fnnet.cli.perceptron import Perceptron
 
-__all__ = ["Perceptron", "main", "parse_space"]
+__all__ = ["Convolutional", "Perceptron", "main", "parse_space"]

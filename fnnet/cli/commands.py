@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fnnet._version import __version__
+from fnnet.cli.grammar import MANY_ROWS, PRECISIONS, SCHEDULES, USUAL, check_values, check_word, parse_spaces, usual
 
 try:
     import typer
 except ImportError:  # it comes with an extra; `main` says so
     typer = None  # type: ignore[assignment]
-
-if TYPE_CHECKING:
-    from fnnet.cli.perceptron import Parts
-
-SHOWN = 10
 
 if typer is not None:
     Data = Annotated[
@@ -67,16 +62,20 @@ def sweep(
     """Search hyperparameters: train many networks as one program, keep a table, figures and the best.
 
     Unless told, learning_rate=log:1e-3:3e-2, drop_rate=uniform:0:0.5 and width=static:64,128. The data are
-    split into 64 % to train, 16 % to choose and 20 % to test; the test part is used once, after the choice.
+    split into 64 % to train, 16 % to choose and 20 % to test, or as they were published; the test part is used
+    once, after the choice.
     """
     started = time.perf_counter()
     with sentences():
+        from fnnet.cli.preparing import use_every_core
+
         use_every_core()
         from fnnet import hp, report
         from fnnet import sweep as run_sweep
-        from fnnet.cli.grammar import parse_spaces
         from fnnet.cli.perceptron import Perceptron
+        from fnnet.cli.preparing import prepare
         from fnnet.cli.printing import best_rows, described
+        from fnnet.cli.telling import SHOWN, tell_ensemble, tell_files, tell_scores
         from fnnet.errors import require
 
         default = {
@@ -114,44 +113,93 @@ def sweep(
 def train(
     source: Data,
     target: Target = None,
-    epochs: Epochs = 50,
-    learning_rate: Annotated[float, typer.Option(metavar="X", help="Of AdamW, above 0.")] = 3e-3,
-    width: Annotated[int, typer.Option(min=1, metavar="N", help="Units of a hidden layer.")] = 128,
-    depth: Annotated[int, typer.Option(min=0, metavar="N", help="Hidden layers; 0 for a linear model.")] = 2,
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="mlp, a multilayer perceptron, or conv, convolutions for images.")
+    ] = "mlp",
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help=f"How often each example is seen.  {usual('epochs')}")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="X", help=f"Of AdamW, above 0.  {usual('learning_rate')}")
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option(metavar="NAME", help="The learning rate falls to 0 as a cosine, or is constant.")
+    ] = "cosine",
+    width: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help=f"Units of a hidden layer; channels of the first convolution.  {usual('width')}"
+        ),
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help=f"Hidden layers, 0 for a linear model; convolutions.  {usual('depth')}"),
+    ] = None,
     drop_rate: Annotated[
-        float, typer.Option(metavar="X", help="Dropout after each hidden layer, from 0 to below 1.")
-    ] = 0.2,
+        float | None,
+        typer.Option(metavar="X", help=f"Dropout after each hidden layer, from 0 to below 1.  {usual('drop_rate')}"),
+    ] = None,
     weight_decay: Annotated[float, typer.Option(metavar="X", help="Of AdamW.")] = 0.0,
     activation: Annotated[
         str, typer.Option(metavar="NAME", help="A function of fnnet.nn, such as relu, tanh or gelu.")
     ] = "relu",
-    batch_size: BatchSize = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Examples a step.  [default: 32; 128 from 10000 rows on]")
+    ] = None,
+    early_stopping: Annotated[
+        int | None, typer.Option(metavar="N", help="Stop after N epochs without a better score.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="DTYPE", help="Compute in bfloat16 or float16; parameters stay float32.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the state, written every 30 seconds and at the end.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest state in --checkpoint.")] = False,
     out: Out = None,
     seed: Seed = 0,
     missing: Missing = "error",
 ) -> None:
     """Train one network, keep it with its history and learning curves.
 
-    The data are split into 64 % to train, 16 % to choose the best epoch and 20 % to test.
+    The data are split into 64 % to train, 16 % to choose the best epoch and 20 % to test; data that were published
+    with a test part are tested on it, and 20 % of the others choose.
     """
     started = time.perf_counter()
     with sentences():
-        from fnnet import fit, report
-        from fnnet.cli.grammar import check_values
-        from fnnet.cli.perceptron import Perceptron
-        from fnnet.cli.printing import described
-        from fnnet.errors import require
-
-        hyperparameters: dict[str, Any] = {
-            "learning_rate": learning_rate, "drop_rate": drop_rate, "weight_decay": weight_decay,
-            "width": width, "depth": depth, "activation": activation,
+        check_word("--model", model, USUAL)
+        check_word("--schedule", schedule, SCHEDULES)
+        if precision is not None:
+            check_word("--precision", precision, PRECISIONS)
+        given = {
+            "epochs": epochs, "learning_rate": learning_rate, "width": width, "depth": depth, "drop_rate": drop_rate,
         }  # fmt: skip
+        numbers = USUAL[model] | {name: value for name, value in given.items() if value is not None}
+        epochs = numbers.pop("epochs")
+        hyperparameters = numbers | {"weight_decay": weight_decay, "activation": activation}
         check_values(hyperparameters)
-        require("fnnet train", "matplotlib", "experiments")
+        hyperparameters["precision"] = precision
+        from fnnet import errors, fit, optim, report
+        from fnnet.cli.networks import STRUCTURES
+        from fnnet.cli.preparing import as_options, prepare
+        from fnnet.cli.printing import described
+        from fnnet.cli.telling import tell_files, tell_scores
+
+        if resume and checkpoint is None:
+            raise errors.StructureError("--resume", "there is no folder to go on from. Name it with --checkpoint DIR.")
+        errors.require("fnnet train", "matplotlib", "experiments")
         folder, parts, key = prepare("train", source, target, missing, out, seed)
         typer.echo(described(parts))
-        learner = Perceptron.fitted(parts.train)(**hyperparameters)
-        run = fit(learner, parts.train, validation=parts.validation, epochs=epochs, batch_size=batch_size, key=key)
+        batch_size = batch_size or (32 if len(parts.train) < MANY_ROWS else 128)
+        if schedule == "cosine":
+            steps = epochs * -(-len(parts.train) // batch_size)
+            hyperparameters["learning_rate"] = optim.schedules.cosine(hyperparameters["learning_rate"], steps)
+        learner = STRUCTURES[model].fitted(parts.train)(**hyperparameters)
+        with as_options():
+            run = fit(
+                learner, parts.train, validation=parts.validation, epochs=epochs, batch_size=batch_size, key=key,
+                early_stopping=early_stopping, checkpoint=checkpoint, resume=resume,
+            )  # fmt: skip
         if not run.history.epochs:
             typer.echo("The run has no score, so there is nothing to keep.", err=True)
             raise typer.Exit(1)
@@ -162,6 +210,8 @@ def train(
         report.plot_history(run.history, folder / "curves.png", **chosen)
         if run.status == "running":
             typer.echo(f"\nInterrupted after epoch {run.history.epochs} of {epochs}. What there is:", err=True)
+        elif run.status == "stopped_early":
+            typer.echo(f"Stopped early, after epoch {run.history.epochs} of {epochs}.")
         tell_scores(run, parts, f"Step {int(run.state.best.step)}")
         tell_files(folder, started)
 
@@ -209,87 +259,6 @@ def sentences() -> Iterator[None]:
         except OSError as error:
             typer.echo(f"Error: {error.filename or 'a file'}: {error.strerror or error}.", err=True)
             raise typer.Exit(2) from error
-
-
-def use_every_core() -> None:
-    """Makes each core a device of JAX on a CPU, where runs of a sweep are divided over devices."""
-    import jax
-
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    told = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    config: Any = jax.config
-    if told or config.jax_num_cpu_devices != -1:
-        return  # the user has decided
-    with contextlib.suppress(RuntimeError):  # JAX has started already, as in tests
-        config.update("jax_num_cpu_devices", cores)
-
-
-def prepare(
-    command: str, source: str, target: str | None, missing: str, out: Path | None, seed: int
-) -> tuple[Path, Parts, Any]:
-    """The folder to write to, the data in three parts, and the key for what follows."""
-    import jax
-
-    from fnnet.cli.perceptron import three_parts
-    from fnnet.cli.printing import output_folder
-    from fnnet.data import available, read
-    from fnnet.errors import FnnetError
-
-    options: dict[str, str] = {}
-    bundled, suffix = source in available(), Path(source).suffix.lower()
-    if target is not None:
-        options["targets" if suffix == ".npz" else "target"] = target
-    if not bundled and suffix in (".csv", ".parquet"):
-        options["missing"] = missing
-    try:
-        dataset = read(source, **options)
-    except FnnetError as error:
-        raise type(error)(error.where, as_options(error.sentence)) from error
-    folder = output_folder(out, f"{command}-{source if bundled else Path(source).stem}")
-    key = jax.random.key(seed)
-    return folder, three_parts(dataset, jax.random.fold_in(key, 0)), jax.random.fold_in(key, 1)
-
-
-def as_options(sentence: str) -> str:
-    """A sentence that speaks of arguments of `fnnet.data.read`, in terms of the command's options."""
-    for argument, option in (("target=...", "--target COLUMN"), ("missing=", "--missing ")):
-        sentence = sentence.replace(argument, option)
-    return sentence
-
-
-def tell_scores(run: Any, parts: Parts, which: str) -> None:
-    """Says how the chosen run does on the data that chose it and on data that nothing was chosen by."""
-    from fnnet.cli.printing import scores
-
-    chosen, tested = (scores(run.evaluate(part)) for part in (parts.validation, parts.test))
-    typer.echo(f"{which} is the best on the {len(parts.validation)} validation rows: {chosen}.")
-    typer.echo(f"On the {len(parts.test)} test rows, which played no part until now: {tested}.")
-
-
-def tell_ensemble(swept: Any, parts: Parts) -> None:
-    """Says how the best runs do together: their mean is steadier than the one that a choice happened to fall on."""
-    import jax
-    import numpy as np
-
-    from fnnet import metrics
-
-    best = swept.top(SHOWN)
-    best = best[best[swept.monitor].notna()]
-    outputs = swept.predict(parts.test.inputs)[best.index.to_numpy()]
-    if np.issubdtype(np.asarray(parts.test.targets).dtype, np.integer):
-        name, score = "accuracy", metrics.accuracy(jax.nn.softmax(outputs).mean(axis=0), parts.test.targets)
-    else:
-        name, score = "r2", metrics.r2(outputs.mean(axis=0), parts.test.targets)
-    typer.echo(f"The mean of the {len(best)} best runs, on the same test rows: {name} {float(score):.3g}.")
-
-
-def tell_files(folder: Path, started: float) -> None:
-    """Says what was written where, and how long it all took."""
-    from fnnet.cli.printing import duration
-
-    names = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else "nothing"
-    typer.echo(f"Wrote {names} to {folder}{os.sep} in {duration(time.perf_counter() - started)}.")
 
 
 def application() -> Any:

@@ -24,6 +24,22 @@ KINDS = {
 MOST_PROGRAMS = 8
 """How many values ``int:LOW:HIGH`` may stand for, since each is compiled for itself."""
 
+USUAL: dict[str, dict[str, Any]] = {
+    "mlp": {"epochs": 50, "learning_rate": 3e-3, "width": 128, "depth": 2, "drop_rate": 0.2},
+    "conv": {"epochs": 20, "learning_rate": 3e-3, "width": 16, "depth": 2, "drop_rate": 0.25},
+}
+"""How ``fnnet train`` trains each ``--model`` unless told."""
+
+MANY_ROWS = 10_000
+"""From so many training rows on, ``fnnet train`` takes 128 of them a step unless told, else 32.
+
+With 50 epochs, 32 rows and a learning rate of 3e-3 are right for hundreds of rows and too noisy for 48,000; a smaller
+learning rate for all would leave the small data far from trained.
+"""
+
+SCHEDULES = ("cosine", "constant")
+PRECISIONS = ("bfloat16", "float16")
+
 _WHERE = "--space"
 _OTHER_NAMES = {"lr": "learning_rate", "dropout": "drop_rate", "hidden": "width", "layers": "depth"}
 _OPTIONS = ("batch_size", "epochs", "trials", "seeds", "seed")
@@ -118,6 +134,27 @@ def parse_spaces(texts: Sequence[str], default: dict[str, Dimension]) -> dict[st
             raise _error(f"{name} is given twice, but it can have one dimension. Leave one of them out.")
         given[name] = dimension
     return default | given
+
+
+def usual(name: str) -> str:
+    """What an option is unless told, for the help.
+
+    >>> usual("width"), usual("depth")
+    ('[default: 128; conv 16]', '[default: 2]')
+    """
+    first, *others = ((model, f"{numbers[name]:g}") for model, numbers in USUAL.items())
+    differ = [f"{model} {number}" for model, number in others if number != first[1]]
+    return f"[default: {'; '.join([first[1], *differ])}]"
+
+
+def check_word(option: str, word: str, known: Iterable[str]) -> None:
+    """Raises unless an option has one of the values that it may have.
+
+    Raises:
+        HyperparameterError: it has another.
+    """
+    if word not in known:
+        raise _error(f"it is {word!r}, but has to be one of {', '.join(known)}.{_closest(word, known)}", option)
 
 
 def check_values(values: Mapping[str, Any]) -> None:

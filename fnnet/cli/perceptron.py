@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fnnet import losses, metrics, nn, optim
-from fnnet.data import Dataset, split, standardizer
+from fnnet.data import Dataset, standardizer
 from fnnet.errors import DataError
 from fnnet.recipes import recipe
 from fnnet.train import Learner
 
 if TYPE_CHECKING:
-    import jax
-
-    from fnnet.types import Scalar
+    from fnnet.types import Scalar, Schedule
 
 Numbers = tuple[float, ...]
 
@@ -71,27 +69,29 @@ class Perceptron:
 
     def __call__(
         self,
-        learning_rate: Scalar = 3e-3,
+        learning_rate: Scalar | Schedule = 3e-3,
         drop_rate: Scalar = 0.0,
         weight_decay: Scalar = 0.0,
         width: int = 64,
         depth: int = 2,
         activation: str = "relu",
+        precision: str | None = None,
     ) -> Learner:
         """The learner with these hyperparameters.
 
         Args:
-            learning_rate: of AdamW, above 0.
+            learning_rate: of AdamW, above 0, or a schedule.
             drop_rate: dropout after each hidden layer, in [0, 1).
             weight_decay: of AdamW, 0 or more.
             width: units of a hidden layer.
             depth: number of hidden layers; 0 gives a linear model.
             activation: the name of a function of `fnnet.nn`.
+            precision: what the layers compute in, as in `nn.mixed_precision`. Inputs and outputs are scaled in
+                float32 all the same: a bfloat16 number of 1000 has steps of 4.
         """
+        body = nn.chain(*self.hidden(drop_rate, width, depth, activation), nn.dense(self.outputs))
         parts: list[Any] = [nn.flatten, affine(_array(self.input_shift), _array(self.input_scale)), clip]
-        for _ in range(depth):
-            parts += [nn.dense(width), getattr(nn, activation), nn.dropout(drop_rate)]
-        parts.append(nn.dense(self.outputs))
+        parts.append(body if precision is None else nn.mixed_precision(body, precision))
         optimizer = optim.adamw(learning_rate, weight_decay=weight_decay)
         if self.classes:
             accuracy = {"accuracy": metrics.accuracy}
@@ -101,6 +101,12 @@ class Perceptron:
         parts.append(affine(-shift / scale, 1 / scale))
         scores = {"r2": metrics.r2, "mean_absolute_error": metrics.mean_absolute_error}
         return Learner(nn.chain(*parts), relative_squared_error(scale), optimizer, scores)
+
+    def hidden(self, drop_rate: Scalar, width: int, depth: int, activation: str) -> list[Any]:
+        """The layers between the standardised inputs and the last layer."""
+        return [
+            part for _ in range(depth) for part in (nn.dense(width), getattr(nn, activation), nn.dropout(drop_rate))
+        ]
 
 
 @recipe
@@ -153,23 +159,6 @@ def relative_squared_error(scale: Any) -> Any:
         return losses.squared_error(predictions / scale[None], targets / scale[None], weights=weights)
 
     return loss
-
-
-class Parts(NamedTuple):
-    """Data for fitting, for choosing, and for saying how good the choice is."""
-
-    train: Dataset
-    validation: Dataset
-    test: Dataset
-
-
-def three_parts(dataset: Dataset, key: jax.Array) -> Parts:
-    """Splits the data into 64 % for training, 16 % for validation and 20 % for the test."""
-    import jax
-
-    rest, test = split(dataset, fraction=0.2, key=jax.random.fold_in(key, 0))
-    train, validation = split(rest, fraction=0.2, key=jax.random.fold_in(key, 1))
-    return Parts(train, validation, test)
 
 
 def _scaling(inputs: np.ndarray) -> tuple[Numbers, Numbers]:

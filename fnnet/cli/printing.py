@@ -52,7 +52,7 @@ def described(parts: Any) -> str:
     """One line on the data: rows, inputs, what is predicted, and how the rows were divided."""
     import numpy as np
 
-    train, validation, test = parts
+    train, validation, test, published = parts
     about = train.about
     features = int(np.prod(np.shape(train.inputs)[1:]))
     if np.issubdtype(np.asarray(train.targets).dtype, np.integer):
@@ -65,6 +65,8 @@ def described(parts: Any) -> str:
         target += f" ({about.target})"
     rows = len(train) + len(validation) + len(test)
     divided = f"{len(train)} to train, {len(validation)} to choose, {len(test)} to test"
+    if published:
+        divided += ", the test part that the data come with"
     return f"{about.name or 'data'}: {rows} rows ({divided}), {features} inputs, {target}."
 
 

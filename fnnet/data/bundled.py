@@ -10,10 +10,14 @@ import numpy as np
 
 from fnnet import errors
 from fnnet.data.dataset import About, Dataset
+from fnnet.data.idx import fashion_mnist
 from fnnet.data.paths import closest
 
 _WHERE = "data.load"
 _EXTRA = "experiments"
+
+TEST_ROWS = {"fashion_mnist": 10_000, "mnist1d": 1_000}
+"""Of the data that were published with a test part of their own, how many of the last rows it is."""
 
 
 def available() -> dict[str, str]:
@@ -24,7 +28,7 @@ def available() -> dict[str, str]:
 
     Example:
         >>> sorted(available())
-        ['breast_cancer', 'diabetes', 'digits', 'iris', 'mnist1d', 'wine']
+        ['breast_cancer', 'diabetes', 'digits', 'fashion_mnist', 'iris', 'mnist1d', 'wine']
     """
     return {name: description for name, (description, _) in _BUNDLED.items()}
 
@@ -32,25 +36,30 @@ def available() -> dict[str, str]:
 def load(name: str) -> Dataset:
     """Loads real data by name, without a download.
 
-    Inputs are float32 and raw, except that the pixels of the digits are divided by 16, into [0, 1]; scale the
-    others with `fnnet.data.standardizer`. Classes are int32 ids from 0, with names in ``about.classes``.
-    Numeric targets (diabetes) are float32 of shape (N, 1), so that they match the output of ``nn.dense(1)``
-    exactly. Rows come in the order of the source, sorted by class in some; `fnnet.data.split` shuffles.
+    Inputs are float32 and raw, except that pixels are divided by the largest there can be, into [0, 1]; scale the
+    others with `fnnet.data.standardizer`. Those of fashion_mnist are images (28, 28, 1), as `fnnet.nn.conv` takes
+    them; `fnnet.nn.flatten` makes rows of them, as those of digits are. Classes are int32 ids from 0, with names
+    in ``about.classes``. Numeric targets (diabetes) are float32 of shape (N, 1), so that they match the output of
+    ``nn.dense(1)`` exactly. Rows come in the order of the source, sorted by class in some; `fnnet.data.split`
+    shuffles.
 
     Args:
         name: one of the keys of `available`. For "mnist1d" the first 4000 rows are the training part of the
-            original and the last 1000 its test part: ``d[:4000], d[4000:]``.
+            original and the last 1000 its test part: ``d[:4000], d[4000:]``; so for "fashion_mnist" with 60,000
+            and 10,000. Its files are looked for in the folder that the environment variable FNNET_DATA names,
+            and where Debian's package dataset-fashion-mnist puts them.
 
     Returns:
         A Dataset of NumPy arrays.
 
     Raises:
         DataError: if there is no data of that name.
-        MissingPackageError: if scikit-learn or mnist1d is not installed.
+        MissingPackageError: if scikit-learn, mnist1d or the files of fashion_mnist are not installed.
+        FileError: if these are damaged.
 
     Source:
         scikit-learn's bundled datasets; Greydanus and Kobak, "Scaling down deep learning with MNIST-1D", 2024
-        (arXiv 2011.14439).
+        (arXiv 2011.14439); Xiao, Rasul and Vollgraf, "Fashion-MNIST", 2017 (arXiv 1708.07747).
 
     Example:
         >>> load("iris")
@@ -101,6 +110,10 @@ _BUNDLED: dict[str, tuple[str, Callable[[str], Dataset]]] = {
     "digits": (
         "1797 handwritten digits, 8 x 8 pixels in [0, 1]; 10 classes",
         lambda n: _from_sklearn(n, 16.0),
+    ),
+    "fashion_mnist": (
+        "70000 clothes, 28 x 28 pixels in [0, 1], 60000 to train and 10000 to test; 10 classes",
+        lambda n: fashion_mnist(_WHERE, n),
     ),
     "iris": ("150 flowers, 4 lengths each; 3 classes", _from_sklearn),
     "mnist1d": ("5000 generated signals of 40 values, 4000 to train and 1000 to test; 10 classes", _mnist1d),

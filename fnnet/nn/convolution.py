@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-from jax import lax
 
 from fnnet.errors import HyperparameterError, ShapeError, check_key, check_size
 from fnnet.nn import initializers
 from fnnet.nn.base import Layer
+from fnnet.nn.correlation import correlate
 from fnnet.nn.layers import parameter_dtype
 from fnnet.nn.windows import Padding, Sizes, along, check_padding, check_sizes, margins, spatial_axes
 from fnnet.recipes import recipe
@@ -110,16 +110,8 @@ def conv(
         axes = kernel.ndim - 2
         steps, spread = along(stride, axes), along(dilation, axes)
         window = [(size - 1) * apart + 1 for size, apart in zip(kernel.shape, spread, strict=False)]
-        space = "DHW"[-axes:]
-        y = lax.conv_general_dilated(
-            x.astype(kernel.dtype),
-            kernel,
-            steps,
-            margins("conv", padding, x.shape, window, steps),
-            rhs_dilation=spread,
-            dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
-            feature_group_count=groups,
-        )
+        pads = margins("conv", padding, x.shape, window, steps)
+        y = correlate(x.astype(kernel.dtype), kernel, steps, pads, spread, groups)
         return y + params["bias"].reshape((1,) * (y.ndim - 1) + (-1,)) if bias else y, state
 
     return Layer(init, apply)

@@ -48,7 +48,8 @@ def test_mnist1d_is_generated_and_leaves_the_global_generators_alone():
 
 
 def test_every_name_has_a_line_of_description():
-    assert set(data.available()) == {"digits", "breast_cancer", "wine", "iris", "diabetes", "mnist1d"}
+    named = {"digits", "breast_cancer", "wine", "iris", "diabetes", "mnist1d", "fashion_mnist"}
+    assert set(data.available()) == named
     assert all(line and "\n" not in line for line in data.available().values())
 
 

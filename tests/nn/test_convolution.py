@@ -61,6 +61,42 @@ def test_a_convolution_is_the_sum_over_its_window_of_inputs_times_kernel(shape, 
         np.testing.assert_allclose(layer.apply(params, (), jnp.asarray(x))[0], wanted, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["1-D, strides and SAME", "2-D", "depthwise"])
+def test_every_derivative_of_a_convolution_is_the_one_of_a_bilinear_function(name):
+    shape, options, stride, pads, dilation = CONVOLUTIONS[name]
+    with jax.enable_x64(True):
+        layer, x, groups = nn.conv(6, **options, bias=False), jnp.asarray(normal(*shape)), options.get("groups", 1)
+        kernel = layer.init(jax.random.key(0), x)[0]["kernel"]
+        space = "DHW"[3 - len(stride) :]
+
+        def ours(x, kernel):
+            return layer.apply({"kernel": kernel}, (), x)[0]
+
+        def jaxs(x, kernel):
+            names = (f"N{space}C", f"{space}IO", f"N{space}C")
+            return jax.lax.conv_general_dilated(
+                x, kernel, stride, pads, rhs_dilation=dilation, dimension_numbers=names, feature_group_count=groups
+            )
+
+        @jax.jit
+        def derivatives(x, kernel):
+            def of(f):
+                y, back = jax.vjp(f, x, kernel)
+
+                def cubed(x, kernel):
+                    return (f(x, kernel) ** 3).sum()
+
+                _, slope = jax.jvp(f, (x, kernel), (jnp.cos(x), jnp.cos(kernel)))
+                # The second derivative along a direction, forwards over backwards.
+                _, bent = jax.jvp(jax.grad(cubed, (0, 1)), (x, kernel), (jnp.cos(x), jnp.cos(kernel)))
+                return back(jnp.sin(y)), slope, bent, jax.grad(cubed, 1)(x, kernel)
+
+            return of(ours), of(jaxs)
+
+        mine, theirs = derivatives(x, kernel)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), mine, theirs)
+
+
 def test_a_window_of_one_is_a_dense_layer_and_parameters_follow_the_inputs():
     x = jnp.asarray(normal(2, 4, 4, 3), jnp.bfloat16)
     params, _ = nn.conv(5, 1).init(KEY, x)

@@ -1,0 +1,50 @@
+"""What the command says of what it has found."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fnnet.cli.preparing import Parts
+
+SHOWN = 10
+"""How many of the best runs of a sweep are shown, and averaged."""
+
+
+def tell_scores(run: Any, parts: Parts, which: str) -> None:
+    """Says how the chosen run does on the data that chose it and on data that nothing was chosen by."""
+    from fnnet.cli.printing import scores
+
+    chosen, tested = (scores(run.evaluate(part)) for part in (parts.validation, parts.test))
+    typer.echo(f"{which} is the best on the {len(parts.validation)} validation rows: {chosen}.")
+    typer.echo(f"On the {len(parts.test)} test rows, which played no part until now: {tested}.")
+
+
+def tell_ensemble(swept: Any, parts: Parts) -> None:
+    """Says how the best runs do together: their mean is steadier than the one that a choice happened to fall on."""
+    import jax
+    import numpy as np
+
+    from fnnet import metrics
+
+    best = swept.top(SHOWN)
+    best = best[best[swept.monitor].notna()]
+    outputs = swept.predict(parts.test.inputs)[best.index.to_numpy()]
+    if np.issubdtype(np.asarray(parts.test.targets).dtype, np.integer):
+        name, score = "accuracy", metrics.accuracy(jax.nn.softmax(outputs).mean(axis=0), parts.test.targets)
+    else:
+        name, score = "r2", metrics.r2(outputs.mean(axis=0), parts.test.targets)
+    typer.echo(f"The mean of the {len(best)} best runs, on the same test rows: {name} {float(score):.3g}.")
+
+
+def tell_files(folder: Path, started: float) -> None:
+    """Says what was written where, and how long it all took."""
+    from fnnet.cli.printing import duration
+
+    names = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else "nothing"
+    typer.echo(f"Wrote {names} to {folder}{os.sep} in {duration(time.perf_counter() - started)}.")
