@@ -8,6 +8,7 @@ from fnnet.data.archives import from_npz
 from fnnet.data.arrays import from_arrays
 from fnnet.data.bundled import available, load
 from fnnet.data.dataset import About, Dataset
+from fnnet.data.folding import folds
 from fnnet.data.reading import read
 from fnnet.data.scaling import Scaler, min_max_scaler, standardizer
 from fnnet.data.splitting import split
@@ -20,6 +21,7 @@ __all__ = [
     "Scaler",
     "Stream",
     "available",
+    "folds",
     "from_arrays",
     "from_directory",
     "from_memmap",

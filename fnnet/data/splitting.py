@@ -65,7 +65,7 @@ def split(
     # NumPy draws on the host without compiling; its seed is the key, so nothing else decides.
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
     order = generator.permutation(count)
-    if not _by_class(stratify, dataset.targets):
+    if not by_class(_WHERE, stratify, dataset.targets):
         return dataset[order[second:]], dataset[order[:second]]
     _, class_of = np.unique(np.asarray(dataset.targets), return_inverse=True)
     taken = _rows_per_class(np.bincount(class_of), float(fraction), second, generator)
@@ -79,13 +79,14 @@ def split(
     return dataset[order[~in_second]], dataset[order[in_second]]
 
 
-def _by_class(stratify: Any, targets: Any) -> bool:
+def by_class(where: str, stratify: Any, targets: Any) -> bool:
+    """Whether rows are to be dealt out class by class, as ``stratify`` asks for."""
     if not (isinstance(stratify, bool) or (isinstance(stratify, str) and stratify == "auto")):
-        raise errors.HyperparameterError(_WHERE, f'stratify is {stratify!r}; it is "auto", True or False.')
+        raise errors.HyperparameterError(where, f'stratify is {stratify!r}; it is "auto", True or False.')
     are_classes = targets.ndim == 1 and np.issubdtype(targets.dtype, np.integer)
     if stratify is True and not are_classes:
         raise errors.DataError(
-            _WHERE,
+            where,
             f"stratify=True needs class ids (N,), but targets are {targets.dtype} of shape {targets.shape}.",
         )
     return are_classes and stratify is not False

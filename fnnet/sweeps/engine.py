@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fnnet.data import Dataset
-from fnnet.errors import DivergenceWarning, FnnetWarning, HyperparameterError
+from fnnet.data import folds as deal
+from fnnet.data.folding import row_tables
+from fnnet.errors import DivergenceWarning, FnnetWarning, HyperparameterError, StructureError, within
 from fnnet.sweeps.lanes import Lanes, choose_lanes, pad
 from fnnet.sweeps.ledger import Ledger
 from fnnet.sweeps.planning import Group, check_group, check_ranges, choose_monitor_of_all, draw_trials, group_trials
 from fnnet.sweeps.programs import group_programs
 from fnnet.sweeps.results import GroupResult, Sweep
+from fnnet.train.checkpoints import every_so_often
 from fnnet.train.checks import check_run
-from fnnet.train.driving import drive, interruption
+from fnnet.train.driving import Interruption, drive, interruption
 from fnnet.train.history import Record
 from fnnet.train.learner import Learner, Monitor
 from fnnet.train.programs import on_device
 from fnnet.train.progress import Progress
 from fnnet.train.sampling import steps_per_epoch
-from fnnet.train.state import DIVERGED, FINISHED, RUNNING
+from fnnet.train.state import DIVERGED, FINISHED, RUNNING, STOPPED_EARLY
+from fnnet.train.stopping import EarlyStopping, check_early_stopping
 from fnnet.types import Array
 
 
@@ -41,7 +46,10 @@ def sweep(
     batch_size: int | None = 32,
     key: Array,
     sampler: str = "random",
+    folds: int | None = None,
     monitor: str | None = None,
+    evaluate_every: int | str = 1,
+    early_stopping: int | EarlyStopping | None = None,
     lanes: str | int = "auto",
     devices: Sequence[jax.Device] | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -52,7 +60,7 @@ def sweep(
     Float and integer hyperparameters are arguments of the program, so any number of trials compiles once;
     values that are structure (``hp.static``, functions, strings) make groups, one program each. Every draw of a
     run comes from (key, trial, seed) alone: run (t, s) is ``fit(learner(**hyperparameters of t), …,
-    key=fold_in(fold_in(key, t), s))`` up to rounding, whatever else is in the sweep.
+    key=fold_in(fold_in(key, t), s))`` up to rounding, whatever else is in the sweep; fold f is folded in last.
 
     Args:
         learner: the function from hyperparameters to a `Learner`.
@@ -65,7 +73,11 @@ def sweep(
         batch_size: examples a step; None for all.
         key: root of every draw, of the trials too.
         sampler: "random", "sobol" or "latin", for dimensions that are drawn.
+        folds: k of a k-fold cross-validation, in place of ``validation``: each trial and seed is trained k times, and
+            each row is for validation once, as `data.folds` deals them out by ``key``.
         monitor: the score that chooses; the first metric unless told, or the loss.
+        evaluate_every: epochs between evaluations, or "500 steps".
+        early_stopping: evaluations without improvement after which a run stops, or `EarlyStopping`.
         lanes: "map" (one lane after another), "vmap" (all at once), a number (so many at once), "auto".
         devices: to divide the lanes over; all local ones unless told.
         out: a folder for the table, histories, the best model and what was asked for.
@@ -98,19 +110,28 @@ def sweep(
     if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
         raise HyperparameterError("sweep", f"seeds is {seeds!r}, but it has to be a positive integer.")
     seeds = int(seeds)
+    split = check_folds(train, validation, folds, key)
+    examples = len(train) if split is None else split.train[0].shape[1]
+    size = None if size is None or size >= examples else size
     policy = choose_lanes(lanes, devices)
     drawn = draw_trials(space, trials, key, sampler)
     groups = group_trials(learner, drawn)
     check_ranges(learner, drawn)
     for group in groups:
-        check_group(group, space, train, validation, size)
-    chosen = choose_monitor_of_all(groups, monitor, validation is not None)
+        check_group(group, space, train, train if split else validation, size)
+    chosen = choose_monitor_of_all(groups, monitor, split is not None or validation is not None)
+    stopping = check_early_stopping("sweep", early_stopping)
+    per_epoch = steps_per_epoch(examples, size)
+    period = every_so_often("sweep", "evaluate_every", evaluate_every, per_epoch, clock=False).steps or per_epoch
     ledger = Ledger.open(
-        out, learner=learner, groups=groups, space=space, trials=len(drawn), seeds=seeds, epochs=epochs,
-        batch_size=size, key=key, sampler=sampler, monitor=chosen, train=train, validation=validation,
+        out, learner=learner, groups=groups, space=space, trials=len(drawn), seeds=seeds, folds=folds, epochs=epochs,
+        batch_size=size, key=key, sampler=sampler, monitor=chosen, evaluate_every=period, early_stopping=stopping,
+        train=train, validation=validation,
     )  # fmt: skip
-    shared = [data and on_device(data) for data in (train, validation)]
-    one = on_device(train[:1]).inputs
+    device_train = on_device(train)
+    checked = device_train if split else None if validation is None else on_device(validation)
+    work = Work(device_train, checked, split, size, chosen, seeds, epochs * per_epoch, per_epoch, period, stopping, key)
+    one = device_train.inputs[:1]
     spec = jax.ShapeDtypeStruct(one.shape[1:], one.dtype)
 
     results: list[GroupResult] = []
@@ -118,12 +139,10 @@ def sweep(
         for number, group in enumerate(groups):
             if interrupted():
                 break
-            results.append(
-                _train_group(group, number, policy, shared, size, chosen, seeds, epochs, key, bar, interrupted)
-            )
+            results.append(_train_group(group, number, policy, work, bar, interrupted))
     if not results:
         raise KeyboardInterrupt
-    swept = Sweep(drawn, seeds, results, chosen, spec, size)
+    swept = Sweep(drawn, seeds, folds, results, chosen, spec, size)
     if ledger is not None:
         try:
             ledger.write(swept)
@@ -135,49 +154,104 @@ def sweep(
     return swept
 
 
-def root_keys(key: Array, trials: Sequence[int], seeds: int) -> Array:
-    """The root key of each run, trial by trial and seed by seed: it depends on nothing else of the sweep."""
-    t, s = np.repeat(np.asarray(trials), seeds), np.tile(np.arange(seeds), len(trials))
-    return jax.vmap(lambda a, b: jax.random.fold_in(jax.random.fold_in(key, a), b))(t, s)
+class Work(NamedTuple):
+    """What the groups of a sweep have in common."""
+
+    train: Dataset
+    validation: Dataset | None
+    split: Split | None
+    batch_size: int | None
+    monitor: Monitor
+    seeds: int
+    steps: int
+    per_epoch: int
+    period: int
+    stopping: EarlyStopping | None
+    key: Array
+
+    @property
+    def runs_a_trial(self) -> int:
+        """Seeds, each with every fold."""
+        return self.seeds * (self.folds or 1)
+
+    @property
+    def folds(self) -> int | None:
+        """How many folds there are; None without a cross-validation."""
+        return None if self.split is None else len(self.split.train[0])
+
+
+class Split(NamedTuple):
+    """The rows of each fold, (folds, n), and which of them count, None for all; see `data.folding.Selection`."""
+
+    train: tuple[np.ndarray, np.ndarray | None]
+    validation: tuple[np.ndarray, np.ndarray | None]
+
+
+def check_folds(train: Dataset, validation: Any, folds: Any, key: Array) -> Split | None:
+    """The rows of each fold, or None without folds."""
+    if folds is None:
+        return None
+    if validation is not None:
+        raise StructureError("sweep", "folds= takes validation data from the training data, so leave validation= out.")
+    with within("sweep"):
+        return Split(*row_tables(deal(train, folds, key=key)))
+
+
+def root_keys(key: Array, trials: Sequence[int], seeds: int, folds: int | None = None) -> Array:
+    """The root key of each run, trial by trial, seed by seed and fold by fold: it depends on nothing else."""
+    places = jnp.array(list(itertools.product(trials, range(seeds), range(folds or 1))))
+
+    def root(place: Array) -> Array:
+        mine = jax.random.fold_in(jax.random.fold_in(key, place[0]), place[1])
+        return mine if folds is None else jax.random.fold_in(mine, place[2])
+
+    return jax.vmap(root)(places)
 
 
 def _train_group(
-    group: Group, number: int, policy: Lanes, shared: list[Any], batch_size: int | None, monitor: Monitor, seeds: int,
-    epochs: int, key: Array, bar: Progress, interrupted: Callable[[], bool],
-) -> GroupResult:  # fmt: skip
-    runs = len(group.trials) * seeds
+    group: Group, number: int, policy: Lanes, work: Work, bar: Progress, interrupted: Interruption
+) -> GroupResult:
+    runs = len(group.trials) * work.runs_a_trial
     policy = policy.fitted(runs)
-    train, validation = (policy.place(data, lanes=False) for data in shared)
+    train, validation = (policy.place(data, lanes=False) for data in (work.train, work.validation))
     lanes = policy.padded(runs)
-    compiled = group_programs(group.build, batch_size, monitor, policy)
-    per_epoch = steps_per_epoch(len(train), batch_size)
+    compiled = group_programs(group.build, work.batch_size, work.monitor, policy, work.period)
 
-    by_run = {name: np.repeat(column, seeds) for name, column in group.hyperparameters.items()}
-    hyperparameters = policy.place(pad({n: jnp.asarray(c) for n, c in by_run.items()}, lanes), lanes=True)
-    keys = policy.place(pad(root_keys(key, group.trials, seeds), lanes), lanes=True)
+    def placed(tree: Any) -> Any:
+        return policy.place(pad(jax.tree.map(jnp.asarray, tree), lanes), lanes=True)
+
+    hyperparameters = placed(
+        {name: np.repeat(column, work.runs_a_trial) for name, column in group.hyperparameters.items()}
+    )
+    keys = placed(root_keys(work.key, group.trials, work.seeds, work.folds))
+    fold = tables = None
+    if work.split is not None and work.folds is not None:
+        fold = placed(np.tile(np.arange(work.folds, dtype=np.int32), len(group.trials) * work.seeds))
+        tables = policy.place(jax.tree.map(jnp.asarray, tuple(work.split)), lanes=False)
     state = compiled.init(hyperparameters, keys, train.inputs[:1])
 
     def advance(state: Any, start: int, steps: int, last: bool) -> Any:
-        now = np.int32(start), np.int32(steps)
-        return compiled.advance(hyperparameters, state, train, validation, *now, np.bool_(last))
+        now = np.int32(start), np.int32(steps), np.bool_(last)
+        return compiled.advance(hyperparameters, state, fold, tables, train, validation, *now, work.stopping)
 
     def report(step: int, record: Record, state: Any, pace: float) -> bool:
         status = np.asarray(state.status)[:runs]
         scores = np.asarray(state.best.score)[:runs]
         finite = scores[np.isfinite(scores)]
-        best = (
-            {f"best {monitor.name}": float(finite.max() if monitor.maximize else finite.min())} if finite.size else {}
-        )
-        diverged = int((status == DIVERGED).sum())
-        note = f"{diverged} of {runs} diverged" if diverged else ""
-        bar.update(number * epochs + step // per_epoch, best, pace * runs, note)
+        best = {}
+        if finite.size:
+            best = {f"best {work.monitor.name}": float(finite.max() if work.monitor.maximize else finite.min())}
+        notes = {DIVERGED: "diverged", STOPPED_EARLY: "stopped early"}
+        counts = {said: int((status == code).sum()) for code, said in notes.items()}
+        note = ", ".join(f"{count} of {runs} {said}" for said, count in counts.items() if count)
+        bar.update((number * work.steps + step) // work.per_epoch, best, pace * runs, note)
         return not (status == RUNNING).any()
 
     driven = drive(
         advance,
         state,
-        steps=epochs * per_epoch,
-        period=per_epoch,
+        steps=work.steps,
+        period=work.period,
         interrupted=interrupted,
         compiled=bar.compiled,
         report=report,
@@ -189,5 +263,13 @@ def _train_group(
     if not driven.interrupted:
         states = states._replace(status=jnp.where(states.status == RUNNING, FINISHED, states.status))
     history = {name: values[:runs] for name, values in driven.record.rows.items()}
-    seconds = driven.seconds / runs
-    return GroupResult(group, states, history, per_epoch, seconds, driven.compile_seconds, policy)
+    return GroupResult(
+        group,
+        states,
+        history,
+        driven.record.steps,
+        work.per_epoch,
+        driven.seconds / runs,
+        driven.compile_seconds,
+        policy,
+    )

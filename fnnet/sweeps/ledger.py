@@ -67,7 +67,7 @@ class Ledger:
         write_atomically(self.folder / "history.parquet", _parquet(_tidy(sweep)))
         best = sweep.best
         if np.isfinite(best[sweep.monitor]):
-            sweep.run(best["trial"], best["seed"]).save(self.folder / "best.safetensors")
+            sweep.run(best["trial"], best["seed"], best.get("fold", 0)).save(self.folder / "best.safetensors")
 
 
 def _parquet(table: Any) -> bytes:
@@ -83,9 +83,8 @@ def _tidy(sweep: Sweep) -> Any:
     import pandas as pd
 
     runs, epochs = len(sweep.table), sweep.history.epochs
-    columns = {
-        "trial": np.repeat(sweep.table["trial"].to_numpy(), epochs),
-        "seed": np.repeat(sweep.table["seed"].to_numpy(), epochs),
+    run = [name for name in ("trial", "seed", "fold") if name in sweep.table]
+    columns = {name: np.repeat(sweep.table[name].to_numpy(), epochs) for name in run} | {
         "epoch": np.tile(np.arange(1, epochs + 1), runs),
     }
     scores = {name: values.ravel() for name, values in sweep.history.items()}
@@ -105,7 +104,11 @@ def _request(asked: Mapping[str, Any]) -> dict[str, Any]:
         "learner": getattr(getattr(function, "func", function), "__qualname__", type(function).__name__),
         "structures": [described(group) for group in asked["groups"]],
         "space": written,
-        **{name: asked[name] for name in ("trials", "seeds", "epochs", "batch_size", "sampler")},
+        **{
+            name: asked[name]
+            for name in ("trials", "seeds", "folds", "epochs", "batch_size", "sampler", "evaluate_every")
+        },
+        "early_stopping": asked["early_stopping"] and [float(number) for number in asked["early_stopping"]],
         "monitor": {"name": asked["monitor"].name, "maximize": asked["monitor"].maximize},
         "key": np.asarray(jax.random.key_data(asked["key"])).ravel().tolist(),
         "data": {name: facts(dataset) for name, dataset in data.items()},

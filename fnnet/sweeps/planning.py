@@ -21,7 +21,7 @@ from fnnet.train.checks import check_fit
 from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
 from fnnet.types import Array
 
-COLUMNS = ("trial", "seed", "status", "epochs", "seconds")
+COLUMNS = ("trial", "seed", "fold", "status", "epochs", "seconds")
 """Columns of the table besides hyperparameters and scores."""
 
 SAMPLERS = ("random", "sobol", "latin")

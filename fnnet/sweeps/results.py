@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from fnnet.errors import HyperparameterError, ShapeError
 from fnnet.recipes import describe
 from fnnet.report import plot_sweep
+from fnnet.sweeps import comparing
 from fnnet.sweeps.lanes import Lanes, pad
 from fnnet.sweeps.planning import Group, Trial
 from fnnet.sweeps.programs import group_programs
@@ -23,11 +25,15 @@ from fnnet.train.state import DIVERGED, RUNNING, STATUS_NAMES, TrainState
 
 
 class GroupResult(NamedTuple):
-    """The runs of one group: trial by trial, seed by seed along the leading axis of each array."""
+    """The runs of one group: trial by trial, seed by seed, fold by fold along the leading axis of each array.
+
+    ``steps`` has the number of updates before each evaluation.
+    """
 
     group: Group
     states: TrainState
     history: dict[str, np.ndarray]
+    steps: np.ndarray
     per_epoch: int
     seconds: float
     compile_seconds: float
@@ -43,6 +49,10 @@ class GroupResult(NamedTuple):
         """The epochs that every run has finished."""
         return np.asarray(self.states.step) // self.per_epoch
 
+    def rows(self, lane: int) -> np.ndarray:
+        """Which evaluations a run has seen."""
+        return self.steps <= int(self.states.step[lane])
+
 
 class Place(NamedTuple):
     """Where a run is: its group, or None if the group was not reached, and its lane there."""
@@ -56,17 +66,19 @@ class Sweep:
 
     Attributes:
         trials: hyperparameters of each trial.
-        seeds: runs a trial.
+        seeds: runs a trial, each with every fold.
+        folds: of the cross-validation; None without one.
         monitor: name of the score that chooses.
         maximize: whether more of it is better.
     """
 
     def __init__(
-        self, trials: list[Trial], seeds: int, results: list[GroupResult], monitor: Monitor,
+        self, trials: list[Trial], seeds: int, folds: int | None, results: list[GroupResult], monitor: Monitor,
         input_spec: jax.ShapeDtypeStruct, batch_size: int | None,
     ) -> None:  # fmt: skip
         self.trials = trials
         self.seeds = seeds
+        self.folds = folds
         self.monitor = monitor.name
         self.maximize = monitor.maximize
         self.hyperparameters = list(trials[0].values)
@@ -74,10 +86,11 @@ class Sweep:
         self._results = results
         self._spec = input_spec
         self._batch_size = batch_size
-        self._places = {(trial, seed): Place(None, 0) for trial in range(len(trials)) for seed in range(seeds)}
+        runs = [range(seeds), range(folds or 1)]
+        self._places = {place: Place(None, 0) for place in itertools.product(range(len(trials)), *runs)}
         for result in results:
-            for lane, (trial, seed) in enumerate((t, s) for t in result.group.trials for s in range(seeds)):
-                self._places[trial, seed] = Place(result, lane)
+            for lane, place in enumerate(itertools.product(result.group.trials, *runs)):
+                self._places[place] = Place(result, lane)
 
     @functools.cached_property
     def history(self) -> History:
@@ -95,13 +108,13 @@ class Sweep:
     def table(self) -> Any:
         """A `pandas.DataFrame` with a row a run.
 
-        Columns: trial, seed, the hyperparameters, the scores of the run's best epoch, status, epochs, and seconds
-        (its share of the group's time, without compiling).
+        Columns: trial, seed, fold if there are several, the hyperparameters, the scores of the run's best epoch,
+        status, epochs, and seconds (its share of the group's time, without compiling).
         """
         import pandas as pd
 
         rows = []
-        for row, ((trial, seed), (result, lane)) in enumerate(self._places.items()):
+        for row, ((trial, seed, fold), (result, lane)) in enumerate(self._places.items()):
             values = {name: _cell(value) for name, value in self.trials[trial].values.items()}
             curve = self.history[self.monitor][row]
             best = self._best_epoch(curve)
@@ -114,7 +127,8 @@ class Sweep:
                 "epochs": epochs,
                 "seconds": result.seconds if result else 0.0,
             }
-            rows.append({"trial": trial, "seed": seed, **values, **scores, **facts})
+            numbers = {"trial": trial, "seed": seed} | ({} if self.folds is None else {"fold": fold})
+            rows.append({**numbers, **values, **scores, **facts})
         return pd.DataFrame(rows)
 
     def _best_epoch(self, curve: np.ndarray) -> int | None:
@@ -135,31 +149,68 @@ class Sweep:
 
     @property
     def best(self) -> Any:
-        """The winning row of the table."""
-        return self.top(1).iloc[0]
+        """The winning row of the table; with folds, the best one of the trial whose mean is the best."""
+        if self.folds is None:
+            return self.top(1).iloc[0]
+        ranked = self.top(len(self.table))
+        return ranked[ranked["trial"] == self.summary()["trial"].iloc[0]].iloc[0]
 
-    def run(self, trial: int, seed: int = 0) -> Run:
+    def summary(self, confidence: float = 0.95) -> Any:
+        """A `pandas.DataFrame` with a row a trial, the best first: what its seeds and folds have in common.
+
+        Columns: trial, the hyperparameters, ``runs``, ``diverged``, and of the monitored score its ``mean``, ``std``
+        (of the runs, with n − 1), ``iqm`` (the mean of the middle half) and ``low`` and ``high``, a bootstrap interval
+        of the mean. A run without a score counts as diverged and nowhere else.
+
+        Args:
+            confidence: of the interval, in (0, 1).
+
+        Raises:
+            HyperparameterError: ``confidence`` is out of range.
+        """
+        return comparing.summary(self.table, self.hyperparameters, self.monitor, self.maximize, confidence)
+
+    def compare(self, first: int, second: int, confidence: float = 0.95) -> comparing.Comparison:
+        """How much better one trial is than another, run by run of the same seed and fold.
+
+        Args:
+            first: a trial.
+            second: another.
+            confidence: of the bootstrap interval, in (0, 1).
+
+        Raises:
+            HyperparameterError: there is no such trial, or ``confidence`` is out of range.
+        """
+        for trial in (first, second):
+            if not 0 <= trial < len(self.trials):
+                raise HyperparameterError(
+                    "sweep.compare", f"there is no trial {trial}: the sweep has trials 0 to {len(self.trials) - 1}."
+                )
+        return comparing.compare(self.table, first, second, self.monitor, self.maximize, confidence)
+
+    def run(self, trial: int, seed: int = 0, fold: int = 0) -> Run:
         """One run as `fit` would have returned it.
 
         Raises:
             HyperparameterError: there is no such run, or the sweep was interrupted before it began.
         """
-        place = self._places.get((int(trial), int(seed)))
+        place = self._places.get((int(trial), int(seed), int(fold)))
         result, lane = place or Place(None, 0)
         if result is None:
-            has = f"has trials 0 to {len(self.trials) - 1} and seeds 0 to {self.seeds - 1}"
+            has = f"has trials 0 to {len(self.trials) - 1}, seeds 0 to {self.seeds - 1}"
+            has += f" and folds 0 to {(self.folds or 1) - 1}"
             reason = "was interrupted before that run" if place else has
             raise HyperparameterError(
-                "sweep.run", f"there is no run of trial {trial} and seed {seed}: the sweep {reason}."
+                "sweep.run", f"there is no run of trial {trial}, seed {seed} and fold {fold}: the sweep {reason}."
             )
         state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), result.states)
         curves = {name: values[lane] for name, values in result.history.items()}
-        done = int(result.epochs[lane])
+        seen = result.rows(lane)
         return Run(
             build=result.group.build,
             hyperparameters=dict(self.trials[trial].traced),
             state=state,
-            history=History({name: values[:done] for name, values in curves.items()}),
+            history=History({name: values[seen] for name, values in curves.items()}, result.steps[seen]),
             monitor=self._monitor,
             input_spec=self._spec,
             batch_size=self._batch_size,
@@ -200,11 +251,12 @@ class Sweep:
     def divergence(self) -> str:
         """A sentence on the runs that diverged; empty if none did."""
         found = []
-        for (trial, seed), (result, lane) in self._places.items():
+        for (trial, seed, fold), (result, lane) in self._places.items():
             if result and result.status[lane] == DIVERGED:
                 values = ", ".join(f"{name}={_short(value)}" for name, value in self.trials[trial].values.items())
                 step = int(result.states.step[lane])
-                found.append(f"trial {trial} ({', '.join(filter(None, [values, f'seed {seed}']))}) at step {step}")
+                place = f"seed {seed}" + ("" if self.folds is None else f", fold {fold}")
+                found.append(f"trial {trial} ({', '.join(filter(None, [values, place]))}) at step {step}")
         if not found:
             return ""
         shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")

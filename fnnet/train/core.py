@@ -12,6 +12,7 @@ from jax import lax
 from fnnet import draws
 from fnnet.calling import innermost
 from fnnet.data import Dataset
+from fnnet.data.folding import Selection
 from fnnet.data.streams import Window
 from fnnet.errors import ShapeError, StructureError
 from fnnet.metrics import as_metric, averaged
@@ -157,8 +158,8 @@ def functions(
 
     def advance(
         state: TrainState,
-        train: Dataset | Window,
-        validation: Dataset | None,
+        train: Dataset | Selection | Window,
+        validation: Dataset | Selection | None,
         start: Integer,
         steps: Integer,
         last: Any = False,
@@ -172,6 +173,7 @@ def functions(
         where no period of a running state ended.
         """
         draw = sampler(train, batch_size)
+        checked = validation.gathered() if isinstance(validation, Selection) else validation
         if period is None and isinstance(train, Window):
             raise StructureError("training.advance", "a window of a stream does not say how long a period is.")
         every = period or steps_per_epoch(len(train), batch_size)  # type: ignore[arg-type]
@@ -179,8 +181,8 @@ def functions(
 
         def close(state: TrainState, norm: Array) -> tuple[TrainState, dict[str, Array]]:
             row = {"train/loss": state.tally.loss / state.tally.weight, "gradient_norm": norm}
-            if validation is not None:
-                row |= {f"validation/{name}": value for name, value in evaluate(state, validation).items()}
+            if checked is not None:
+                row |= {f"validation/{name}": value for name, value in evaluate(state, checked).items()}
             if reads_rate:
                 row["learning_rate"] = learning_rate(learner.optimizer, state.optimizer_state)
             running = state.status == RUNNING

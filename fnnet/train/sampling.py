@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from jax import lax
 
 from fnnet import draws
 from fnnet.data import Dataset
+from fnnet.data.folding import Selection
 from fnnet.data.streams import Window
 from fnnet.train.state import TrainState
 from fnnet.types import Array, Integer
@@ -38,21 +40,26 @@ def batch_rows(step: Integer, key: Array, examples: int, batch_size: int) -> tup
     return rows, places < examples
 
 
-def sampler(data: Dataset | Window, batch_size: int | None) -> Callable[[TrainState], Dataset]:
+def sampler(data: Dataset | Selection | Window, batch_size: int | None) -> Callable[[TrainState], Dataset]:
     """The batch of a state's next step."""
     if isinstance(data, Window):
         return _in_window(data, batch_size)
     if batch_size is None:
-        whole = jax.tree.map(jnp.asarray, data)
+        whole = data.gathered() if isinstance(data, Selection) else jax.tree.map(jnp.asarray, data)
         return lambda state: whole
     examples = len(data)
+    take = data.take if isinstance(data, Selection) else functools.partial(_take, data)
 
     def draw(state: TrainState) -> Dataset:
         rows, inside = batch_rows(state.step, state.key, examples, batch_size)
-        batch = jax.tree.map(lambda x: jnp.asarray(x).at[rows].get(mode="promise_in_bounds"), data)
+        batch = take(rows)
         return batch if examples % batch_size == 0 else counted(batch, inside)
 
     return draw
+
+
+def _take(data: Dataset, rows: Array) -> Dataset:
+    return jax.tree.map(lambda field: jnp.asarray(field).at[rows].get(mode="promise_in_bounds"), data)
 
 
 def counted(batch: Dataset, inside: Any) -> Dataset:

@@ -1,0 +1,88 @@
+"""What the runs of a trial have in common, and how two trials differ, with intervals."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fnnet.errors import check_number
+
+RESAMPLES = 2000
+"""Resamples of a bootstrap: their quantiles are known to about a hundredth of the confidence."""
+
+
+class Comparison(NamedTuple):
+    """How much better a trial is than another: the mean of paired differences, positive where the first is better.
+
+    ``low`` and ``high`` bound the mean, ``wins`` is the share of the pairs in which the first is better (ties count
+    half), and ``pairs`` how many there are.
+    """
+
+    difference: float
+    low: float
+    high: float
+    wins: float
+    pairs: int
+
+
+def summary(table: Any, hyperparameters: list[str], monitor: str, maximize: bool, confidence: float) -> Any:
+    """A row a trial of a table of runs, the best mean first; see `Sweep.summary`."""
+    import pandas as pd
+
+    _check(confidence)
+    rows = []
+    for trial, runs in table.groupby("trial", sort=True):
+        scores = runs[monitor].to_numpy(dtype=float)
+        scores = scores[np.isfinite(scores)]
+        low, high = interval(scores, confidence)
+        rows.append(
+            {"trial": trial}
+            | {name: runs[name].iloc[0] for name in hyperparameters}
+            | {"runs": len(runs), "diverged": len(runs) - len(scores)}
+            | {
+                "mean": scores.mean() if scores.size else np.nan,
+                "std": scores.std(ddof=1) if scores.size > 1 else np.nan,
+            }
+            | {"iqm": interquartile_mean(scores), "low": low, "high": high}
+        )
+    return pd.DataFrame(rows).sort_values("mean", ascending=not maximize, kind="stable", ignore_index=True)
+
+
+def compare(table: Any, first: int, second: int, monitor: str, maximize: bool, confidence: float) -> Comparison:
+    """Two trials, paired by seed and fold; see `Sweep.compare`."""
+    _check(confidence)
+    by = [name for name in ("seed", "fold") if name in table]
+    one, other = (table[table["trial"] == trial].set_index(by)[monitor].astype(float) for trial in (first, second))
+    gains = ((one - other) * (1 if maximize else -1)).to_numpy()
+    gains = gains[np.isfinite(gains)]
+    low, high = interval(gains, confidence)
+    wins = ((gains > 0).mean() + (gains >= 0).mean()) / 2 if gains.size else np.nan
+    return Comparison(float(gains.mean()) if gains.size else np.nan, low, high, float(wins), int(gains.size))
+
+
+def interquartile_mean(scores: np.ndarray) -> float:
+    """The mean of the middle half, in which scores at the edges count in part.
+
+    >>> interquartile_mean(np.array([0.0, 1.0, 3.0, 100.0]))
+    2.0
+    """
+    if scores.size == 0:
+        return float("nan")
+    places = np.arange(scores.size)
+    # How much of each score, a step of width 1/n, lies between the quartiles.
+    inside = np.minimum((places + 1) / scores.size, 0.75) - np.maximum(places / scores.size, 0.25)
+    return float(np.average(np.sort(scores), weights=np.maximum(inside, 0)))
+
+
+def interval(scores: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Percentiles of the means of resamples with replacement; NaN for fewer than two scores."""
+    if scores.size < 2:
+        return float("nan"), float("nan")
+    draws = np.random.default_rng(0).choice(scores, (RESAMPLES, scores.size))
+    low, high = np.quantile(draws.mean(axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _check(confidence: Any) -> None:
+    check_number("sweep", "confidence", confidence, low=0.0, high=1.0, low_open=True, high_open=True)
