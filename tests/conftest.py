@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Most programs of the tests run once, so that the passes which make them fast cost more than they save: a third of the
-# time of the whole suite. Processes that tests start, and the runs of .ci/run that ask for it, compile as users do.
+# time of the whole suite. Processes that tests start compile as users do, and so does parity in .ci/run.
 flags = os.environ.get("XLA_FLAGS")
 if flags is None:
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
