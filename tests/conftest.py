@@ -1,11 +1,21 @@
 """The strictest JAX that the library promises to run under; set before anything of fnnet is imported."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
+# Most programs of the tests run once, so that the passes which make them fast cost more than they save: a third of the
+# time of the whole suite. Processes that tests start compile as users do, and so does parity in .ci/run.
+flags = os.environ.get("XLA_FLAGS")
+if flags is None:
+    os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
 jax.config.update("jax_num_cpu_devices", 4)
+jax.devices()  # XLA reads its flags once
+if flags is None:
+    del os.environ["XLA_FLAGS"]
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 

@@ -12,6 +12,7 @@ from fnnet import optim
 DESCENT = 50  # updates on the quadratic that are looked at, of those in which the value is not yet 0 but for rounding
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("journey", catalogue.rows(convergence.CONVERGENCE))
 def test_it_goes_down_on_a_convex_quadratic_and_arrives_in_the_valley_of_rosenbrock_within_its_budget(journey):
     """One program for both, since what takes time is to compile it."""

@@ -193,6 +193,7 @@ def test_outputs_and_parameters_have_the_dtype_of_the_inputs_and_state_keeps_its
         assert all(leaf.dtype.itemsize >= 4 for leaf in jax.tree.leaves(state))
 
 
+@pytest.mark.exhaustive
 @layers
 def test_values_in_bfloat16_are_those_of_float32_up_to_rounding(case):
     def rounded(tree):

@@ -130,6 +130,7 @@ PADDED = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", PADDED)
 def test_fit_trains_on_padded_sequences_whatever_stands_in_the_padding(kind):
     """Which sequences sum to more than 0; the last feature says whether a step is there."""

@@ -61,6 +61,7 @@ def drawn(kind, **options):
     return layer, jax.tree.map(lambda leaf: leaf + 0.1 * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), params)
 
 
+@pytest.mark.exhaustive
 @kinds
 @pytest.mark.parametrize("reverse", [False, True])
 def test_it_is_its_equation_with_and_without_a_mask_forwards_and_backwards(kind, reverse):
@@ -74,6 +75,7 @@ def test_it_is_its_equation_with_and_without_a_mask_forwards_and_backwards(kind,
         np.testing.assert_allclose(layer.apply(params, (), X)[0], run(X, everything), rtol=1e-12)
 
 
+@pytest.mark.exhaustive
 @kinds
 def test_padding_changes_neither_the_last_state_nor_any_gradient(kind):
     layer, params = drawn(kind)

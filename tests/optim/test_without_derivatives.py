@@ -42,6 +42,7 @@ def has_no_derivative(x):
     return bowl(x)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", AROUND)
 def test_inside_of_others_too_nothing_is_differentiated_and_the_method_arrives(name):
     optimizer = AROUND[name](optim.random_search(0.5))
@@ -62,6 +63,7 @@ def test_what_needs_gradients_beside_one_that_does_not_still_gets_them():
     assert found.value < 0.05
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["random_search", "cma_es", pytest.param("genetic", marks=pytest.mark.exhaustive)])
 def test_each_lane_of_a_map_over_seeds_has_its_own_count_and_status_also_where_a_start_has_no_value(name):
     """Lanes: a value at the start, NaN there, −∞ there, no value anywhere, no start."""
@@ -89,6 +91,7 @@ def test_each_lane_of_a_map_over_seeds_has_its_own_count_and_status_also_where_a
     assert len({tuple(trace) for trace in np.asarray(mapped.trace[:3, -1:])}) == 3  # and draws of its own
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["random_search", "cma_es"])
 def test_fit_trains_without_gradients(name):
     x = np.linspace(-1, 1, 16, dtype=np.float32)[:, None]

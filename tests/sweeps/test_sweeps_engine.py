@@ -55,6 +55,7 @@ def test_the_number_of_devices_changes_no_bit(swept, sweep_flowers, space, same)
     same(dict(two.history), dict(swept.history))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("lanes", "devices"), [("map", 1), ("vmap", 4), (4, 1)])
 def test_other_programs_give_the_same_up_to_rounding(lanes, devices, swept, sweep_flowers, space):
     """For one device XLA's simplifier runs without the partitioner and turns other divisions into products.

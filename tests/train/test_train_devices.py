@@ -80,13 +80,13 @@ def close(found, expected):
         np.testing.assert_allclose(found[name], values, rtol=2e-4, atol=2e-5, err_msg=name)
 
 
-@pytest.mark.slow  # a process of its own, since the number of devices is fixed when JAX starts
+@pytest.mark.exhaustive  # a process of its own, since the number of devices is fixed when JAX starts
 def test_eight_devices_give_the_run_of_one_up_to_rounding(tmp_path, alone):
     assert start(tmp_path, "run", "eight").wait() == 0
     close(final(tmp_path / "run"), final(alone))
 
 
-@pytest.mark.slow  # two processes
+@pytest.mark.exhaustive  # two processes
 def test_two_processes_run_the_same_script(tmp_path, alone):
     with socket.socket() as free:
         free.bind(("localhost", 0))

@@ -34,6 +34,7 @@ EVERYTHING = fnnet.Learner(
 )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("patience", [None, 2])
 def test_everything_at_once_goes_on_from_anywhere_to_the_last_bit(patience, tmp_path, flowers, same, monkeypatch):
     """Stopped by a callback at one evaluation after the other, and cut as the clock would not."""
@@ -78,6 +79,7 @@ def test_a_run_that_diverged_stays_so(tmp_path, flowers, same):
     same(whole(runs[2]), whole(runs[0]))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("wide", [False, True])
 def test_keys_of_other_generators_and_floats_of_other_widths_go_on(wide, tmp_path, flowers, same):
     with jax.enable_x64(wide):
