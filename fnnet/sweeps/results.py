@@ -197,11 +197,12 @@ class Sweep:
         place = self._places.get((int(trial), int(seed), int(fold)))
         result, lane = place or Place(None, 0)
         if result is None:
-            has = f"has trials 0 to {len(self.trials) - 1}, seeds 0 to {self.seeds - 1}"
-            has += f" and folds 0 to {(self.folds or 1) - 1}"
+            has = f"has trials 0 to {len(self.trials) - 1} and seeds 0 to {self.seeds - 1}"
+            has += "" if self.folds is None else f", each with folds 0 to {self.folds - 1}"
+            within_fold = "" if self.folds is None else f", fold {fold}"
             reason = "was interrupted before that run" if place else has
             raise HyperparameterError(
-                "sweep.run", f"there is no run of trial {trial}, seed {seed} and fold {fold}: the sweep {reason}."
+                "sweep.run", f"there is no run of trial {trial} and seed {seed}{within_fold}: the sweep {reason}."
             )
         state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), result.states)
         curves = {name: values[lane] for name, values in result.history.items()}

@@ -123,7 +123,7 @@ def test_law_7_permuted_lanes_give_permuted_results(flowers, learner, same):
         columns = {name: jnp.asarray(values[order], jnp.float32) for name, values in columns.items()}
         columns, keys = policy.place((columns, root_keys(KEY, order, 1)), lanes=True)
         state = programs.init(columns, keys, train.inputs[:1])
-        state, rows = programs.advance(columns, state, train, validation, np.int32(0), np.int32(8))
+        state, rows = programs.advance(columns, state, None, None, train, validation, np.int32(0), np.int32(8))
         state = state._replace(key=jax.random.key_data(state.key))
         return jax.tree.map(np.asarray, (state, rows))
 
