@@ -197,15 +197,15 @@ def check_folds(train: Dataset, validation: Any, folds: Any, key: Array) -> Spli
         return Split(*row_tables(deal(train, folds, key=key)))
 
 
-def root_keys(key: Array, trials: Sequence[int], seeds: int, folds: int | None = None) -> Array:
-    """The root key of each run, trial by trial, seed by seed and fold by fold: it depends on nothing else."""
-    places = jnp.array(list(itertools.product(trials, range(seeds), range(folds or 1))))
+def places(trials: Sequence[int], seeds: int, folds: int | None = None) -> np.ndarray:
+    """Trial, seed and fold of each run, (3, runs), in the order of the table."""
+    return np.array(list(itertools.product(trials, range(seeds), range(folds or 1)))).T
 
-    def root(place: Array) -> Array:
-        mine = jax.random.fold_in(jax.random.fold_in(key, place[0]), place[1])
-        return mine if folds is None else jax.random.fold_in(mine, place[2])
 
-    return jax.vmap(root)(places)
+def root_keys(key: Array, runs: np.ndarray, folds: int | None = None) -> Array:
+    """The root key of each run, which depends on its trial, seed and fold and on nothing else."""
+    roots = jax.vmap(lambda trial, seed: jax.random.fold_in(jax.random.fold_in(key, trial), seed))(*runs[:2])
+    return roots if folds is None else jax.vmap(jax.random.fold_in)(roots, runs[2])
 
 
 def _train_group(
@@ -218,15 +218,17 @@ def _train_group(
     compiled = group_programs(group.build, work.batch_size, work.monitor, policy, work.period)
 
     def placed(tree: Any) -> Any:
-        return policy.place(pad(jax.tree.map(jnp.asarray, tree), lanes), lanes=True)
+        return policy.place(jax.tree.map(jnp.asarray, pad(tree, lanes)), lanes=True)
 
     hyperparameters = placed(
         {name: np.repeat(column, work.runs_a_trial) for name, column in group.hyperparameters.items()}
     )
-    keys = placed(root_keys(work.key, group.trials, work.seeds, work.folds))
+    # Padded first, so that another number of runs in as many lanes compiles nothing.
+    numbers = pad(places(group.trials, work.seeds, work.folds).T, lanes).T
+    keys = policy.place(root_keys(work.key, numbers, work.folds), lanes=True)
     fold = tables = None
     if work.split is not None and work.folds is not None:
-        fold = placed(np.tile(np.arange(work.folds, dtype=np.int32), len(group.trials) * work.seeds))
+        fold = policy.place(jnp.asarray(numbers[2], jnp.int32), lanes=True)
         tables = policy.place(jax.tree.map(jnp.asarray, tuple(work.split)), lanes=False)
     state = compiled.init(hyperparameters, keys, train.inputs[:1])
 
@@ -261,7 +263,8 @@ def _train_group(
     host = jax.local_devices(backend="cpu")[0]
     states = jax.tree.map(lambda leaf: jax.device_put(leaf, host)[:runs], driven.state)
     if not driven.interrupted:
-        states = states._replace(status=jnp.where(states.status == RUNNING, FINISHED, states.status))
+        status = np.asarray(states.status)
+        states = states._replace(status=jnp.asarray(np.where(status == RUNNING, FINISHED, status), jnp.int32))
     history = {name: values[:runs] for name, values in driven.record.rows.items()}
     return GroupResult(
         group,

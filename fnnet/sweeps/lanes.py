@@ -99,10 +99,11 @@ def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lane
 
 
 def pad(tree: PyTree, lanes: int) -> PyTree:
-    """Repeats the last lane until there are ``lanes``."""
+    """Repeats the last lane until there are ``lanes``; NumPy arrays stay such, and nothing is compiled for them."""
 
     def repeat(x: Any) -> Any:
         missing = lanes - x.shape[0]
-        return x if missing == 0 else jnp.concatenate([x, jnp.broadcast_to(x[-1:], (missing, *x.shape[1:]))])
+        numpy: Any = np if isinstance(x, np.ndarray) else jnp
+        return x if missing == 0 else numpy.concatenate([x, numpy.broadcast_to(x[-1:], (missing, *x.shape[1:]))])
 
     return jax.tree.map(repeat, tree)
