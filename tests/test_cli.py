@@ -259,6 +259,7 @@ def test_train_predicts_a_number_of_a_table_and_never_overwrites(command, tmp_pa
         assert len(pd.read_csv(folder / "history.csv")) == 3
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow  # compiles a sweep and draws three pictures
 def test_runs_that_diverge_are_a_warning_and_not_the_end(command):
     result = command(

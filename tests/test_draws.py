@@ -32,9 +32,9 @@ def chi_square(counts, expected):
     return stats.chi2.sf(((counts - expected) ** 2 / expected).sum(), counts.size - 1)
 
 
-def test_an_order_is_a_bijection_for_every_small_size():
+def test_an_order_is_a_bijection_for_small_sizes():
     places = jnp.arange(130)  # always as many, so that every operation is compiled once for all sizes
-    for size in range(1, 131):
+    for size in [*range(1, 35), 63, 64, 65, 66, 127, 128, 129, 130]:
         order = draws.permuted(places, size, jax.random.key(size), 0)[:size]
         assert sorted(order.tolist()) == list(range(size)), size
 

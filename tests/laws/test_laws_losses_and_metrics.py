@@ -44,6 +44,7 @@ def test_a_loss_is_smallest_at_the_best_predictions_and_has_no_gradient_there(ca
     np.testing.assert_allclose(slope, 0, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
 @losses
 def test_a_loss_is_computed_in_at_least_single_precision(case, dtype):

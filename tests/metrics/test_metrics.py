@@ -102,6 +102,7 @@ METRICS = {
 CUTS = [[0, 101], [0, 1, 51, 101]]  # every other length would be another program
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metric_agrees_with_scikit_learn_whole_and_in_batches(name):
     metric = METRICS[name]

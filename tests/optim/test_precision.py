@@ -33,6 +33,7 @@ def test_a_float32_array_as_hyperparameter_is_that_number_in_float64_arithmetic(
         np.testing.assert_allclose(results[2], results[0], rtol=1e-14)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["sgd", "lbfgs", "random_search"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_value_is_that_of_the_solution_as_it_is_stored(name, dtype):

@@ -19,6 +19,7 @@ def test_a_structure_without_the_monitored_metric_is_refused(sweep_flowers, lear
         sweep_flowers({"kind": hp.static("a", "b")}, function, epochs=1)
 
 
+@pytest.mark.exhaustive
 def test_counts_may_be_numpy_integers(sweep_flowers, space, tmp_path):
     sweep_flowers(space, trials=3, seeds=np.int64(2), out=tmp_path)
 
@@ -40,6 +41,7 @@ def test_a_plain_whole_number_means_the_same_in_a_space_and_in_a_row():
     assert draw_trials({"width": 4}, None, key, "random") == draw_trials([{"width": 4}], None, key, "random")
 
 
+@pytest.mark.exhaustive
 def test_numbers_that_are_equal_to_python_are_not_one_program(sweep_flowers, learner):
     def function(flag):
         return learner(0.1 if flag is True else 0.001)

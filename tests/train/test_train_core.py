@@ -256,6 +256,7 @@ def test_every_metric_is_among_those_that_law_9_is_tested_with():
     assert found == set(EVERY_METRIC) - {"expected_calibration_error"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("weighted", [False, True])
 def test_law_9_evaluation_in_parts_that_do_not_divide_is_full_batch_evaluation(weighted, monkeypatch, compilations):
     rng = np.random.default_rng(3)
