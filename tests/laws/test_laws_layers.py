@@ -141,12 +141,14 @@ def test_a_layer_made_again_shares_its_programs_as_only_its_numbers_are_others(c
     assert set(other.values()) <= set(many)
 
 
+@pytest.mark.exhaustive
 @simple
 def test_calls_outside_of_jit_equal_the_ones_inside(case):
     outside = init_and_train(case, first(case), inputs(case))
     chex.assert_trees_all_close(outside, trained(case), rtol=2e-6, atol=max(case.atol, 1e-6))
 
 
+@pytest.mark.exhaustive
 @layers
 def test_mapped_over_parameters_equals_a_loop(case):
     x, evaluate = inputs(case), inference(case)

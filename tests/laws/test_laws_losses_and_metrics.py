@@ -109,6 +109,7 @@ def test_less_of_a_loss_is_better(case):
     assert case.function.higher_is_better is False
 
 
+@pytest.mark.exhaustive
 @metrics
 def test_a_metric_is_one_number_mapped_jitted_or_plain(case):
     f, y = jnp.asarray(case.predictions), jnp.asarray(case.targets)
@@ -120,6 +121,7 @@ def test_a_metric_is_one_number_mapped_jitted_or_plain(case):
     np.testing.assert_allclose(mapped, [case.function(f, y), case.function(-f, y)], rtol=1e-6)
 
 
+@pytest.mark.exhaustive
 @metrics
 def test_the_sums_of_a_metric_add_up_over_batches(case):
     f, y, w = jnp.asarray(case.predictions), jnp.asarray(case.targets), jnp.asarray(WEIGHTS)
@@ -133,6 +135,7 @@ def test_the_sums_of_a_metric_add_up_over_batches(case):
     np.testing.assert_allclose(metric.compute(whole), case.function(f, y, weights=w), rtol=1e-6)
 
 
+@pytest.mark.exhaustive
 @metrics
 def test_a_metric_ignores_examples_of_weight_zero_whatever_they_hold(case):
     f, y = jnp.asarray(case.predictions), jnp.asarray(case.targets)

@@ -44,6 +44,7 @@ CONVOLUTIONS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("shape", "options", "stride", "pads", "dilation"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 def test_a_convolution_is_the_sum_over_its_window_of_inputs_times_kernel(shape, options, stride, pads, dilation):
     with jax.enable_x64(True):

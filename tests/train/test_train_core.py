@@ -299,6 +299,7 @@ def test_there_may_be_no_rows_to_predict():
     assert training.predict(state.params, state.model_state, jnp.ones((0, 2))).shape == (0, 1)
 
 
+@pytest.mark.exhaustive
 def test_the_meta_gradient_of_a_chunk_is_its_finite_difference():
     """In float64; an increment of the drop rate of 1e-6 flips no unit of these masks."""
     with jax.enable_x64(True):
