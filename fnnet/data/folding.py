@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet import errors
-from fnnet.data.dataset import Dataset, check_dataset
+from fnnet.data.dataset import Dataset, check_dataset, counted, gathered
 from fnnet.data.splitting import by_class
 from fnnet.types import Array, Key
 
@@ -78,16 +78,10 @@ class Selection:
 
     def take(self, positions: Any) -> Dataset:
         """The rows at these positions; those that only fill up have the weight 0."""
-        rows = self.rows[self.fold, positions]
-        taken = jax.tree.map(lambda field: jnp.asarray(field).at[rows].get(mode="promise_in_bounds"), self.data)
-        if self.inside is None:
-            return taken
-        dtype = jnp.zeros(()).dtype if taken.weights is None else taken.weights.dtype
-        counts = self.inside[self.fold, positions].astype(dtype)
-        weights = counts if taken.weights is None else counts * taken.weights
-        return Dataset(taken.inputs, taken.targets, weights, taken.about)
+        taken = gathered(self.data, self.rows[self.fold, positions])
+        return taken if self.inside is None else counted(taken, self.inside[self.fold, positions])
 
-    def gathered(self) -> Dataset:
+    def whole(self) -> Dataset:
         """All of its rows."""
         return self.take(jnp.arange(len(self)))
 

@@ -16,6 +16,11 @@ from fnnet.losses.base import value_dtype
 from fnnet.types import Array, PyTree
 
 
+def added(one: PyTree, other: PyTree) -> PyTree:
+    """The sums of two parts as those of both."""
+    return jax.tree.map(jnp.add, one, other)
+
+
 class Metric(NamedTuple):
     """Sums that add up over batches, and a number from the sums.
 
@@ -23,12 +28,14 @@ class Metric(NamedTuple):
     not count; ``compute(pytree) -> scalar``; ``higher_is_better`` is None where nobody has said. Where ``rows`` is
     true, ``sums`` gives a row for each example instead, and the rows of the parts are joined one after the other: for
     what is no function of sums, such as a ranking. The memory for them is that of the rows of all examples.
+    ``merge`` makes of what two parts have what both have together: it adds, unless told; zeros are those of no part.
     """
 
     sums: Callable[[Any, Array, Array], PyTree]
     compute: Callable[[PyTree], Array]
     higher_is_better: bool | None = None
     rows: bool = False
+    merge: Callable[[PyTree, PyTree], PyTree] = added
 
     def __call__(self, predictions: Any, targets: Any, *, weights: Any = None) -> Array:
         """The metric over one batch."""
@@ -43,8 +50,9 @@ class Metric(NamedTuple):
 
     def merged(self, parts: Sequence[PyTree]) -> PyTree:
         """What ``sums`` of all the examples would be, from what it is of each part of them."""
-        join = jnp.concatenate if self.rows else sum
-        return jax.tree.map(lambda *leaves: join(leaves), *parts)
+        if self.rows:
+            return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        return functools.reduce(self.merge, parts)
 
 
 _CALL = inspect.Signature(list(inspect.signature(Metric.__call__).parameters.values())[1:])

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from fnnet import losses
 from fnnet.losses.base import require_equal_shapes, value_dtype
 from fnnet.metrics.base import Metric, averaged, metric, ratio
+from fnnet.trees import safe_divide
 from fnnet.types import Array, PyTree
 
 
@@ -64,7 +65,10 @@ def root_mean_squared_error(predictions: Array, targets: Array) -> Array:
 
 
 def _explained(function: Callable[..., Any]) -> Metric:
-    """Sums of y, y² and (f − y)² for each output, so that errors can be set against the spread of the targets."""
+    """Mean of y, and sums of (y − ȳ)² and (f − y)², for each output.
+
+    Not Σy and Σy²: their difference has no digits left where the mean is much larger than the spread.
+    """
 
     def sums(predictions: Array, targets: Array, weights: Array) -> PyTree:
         require_equal_shapes("r2", predictions, targets)
@@ -72,23 +76,44 @@ def _explained(function: Callable[..., Any]) -> Metric:
         y = targets.astype(dtype).reshape(targets.shape[0], math.prod(targets.shape[1:]))
         f = predictions.astype(dtype).reshape(y.shape)
         w = weights.astype(dtype)[:, None]
-        moments = {"first": y, "second": jnp.square(y), "error": function(f, y)}
-        sums = {name: jnp.sum(jnp.where(w == 0, 0, w * value), axis=0) for name, value in moments.items()}
-        return {"weight": w.sum(), **sums}
+        weight = w.sum()
+
+        def total(values: Array) -> Array:
+            return jnp.sum(jnp.where(w == 0, 0, w * values), axis=0)
+
+        # Around a row that counts, so that targets which do not vary have no spread, not even by rounding.
+        origin = y[jnp.argmax(w[:, 0] != 0)]
+        mean = origin + safe_divide(total(y - origin[None]), weight)
+        return {
+            "weight": weight,
+            "mean": mean,
+            "spread": total(jnp.square(y - mean[None])),
+            "error": total(function(f, y)),
+        }
+
+    def merge(one: PyTree, other: PyTree) -> PyTree:
+        weight = one["weight"] + other["weight"]
+        share, apart = safe_divide(other["weight"], weight), other["mean"] - one["mean"]
+        return {
+            "weight": weight,
+            "mean": one["mean"] + share * apart,
+            # What both spread around their own means, and these around the common one.
+            "spread": one["spread"] + other["spread"] + one["weight"] * share * jnp.square(apart),
+            "error": one["error"] + other["error"],
+        }
 
     def compute(sums: PyTree) -> Array:
-        spread = sums["second"] - jnp.square(sums["first"]) / sums["weight"]
-        return 1 - ratio(sums["error"], spread).mean()
+        return 1 - ratio(sums["error"], sums["spread"]).mean()
 
-    return Metric(sums, compute, higher_is_better=True)
+    return Metric(sums, compute, higher_is_better=True, merge=merge)
 
 
 @metric(_explained)
 def r2(predictions: Array, targets: Array) -> Array:
     """Coefficient of determination R² = 1 − Σ(f − y)² / Σ(y − ȳ)², averaged over the outputs.
 
-    Σ(y − ȳ)² is had from Σy and Σy², which add up over batches; in float32 it loses digits where the targets'
-    mean is thousands of times their spread, so standardise such targets.
+    Over batches, mean and spread of the targets are merged as those of two samples are (Chan, Golub and LeVeque,
+    1983), which keeps the digits that Σy² − (Σy)²/n loses.
 
     Args:
         predictions: (batch, …) floats.

@@ -65,7 +65,7 @@ def _correlation(
         )
 
     def product(x: Array, kernel: Array) -> Array:
-        seen = windows(x, kernel.shape[:axes], stride, margins, dilation)
+        seen = patches(x, kernel.shape[:axes], stride, margins, dilation)
         if groups == 1:
             return seen.reshape(*seen.shape[:-2], -1) @ kernel.reshape(-1, kernel.shape[-1])
         parts = seen.reshape(*seen.shape[:-1], groups, -1)
@@ -89,7 +89,7 @@ def _correlation(
     return correlation
 
 
-def windows(
+def patches(
     x: Array, size: Sequence[int], stride: Sequence[int], margins: Sequence[tuple[int, int]], dilation: Sequence[int]
 ) -> Array:
     """What each position of the kernel sees: array (batch, *outputs, Π size, inputs)."""

@@ -21,9 +21,9 @@ from fnnet.sweeps.ledger import Ledger
 from fnnet.sweeps.planning import Group, check_group, check_ranges, choose_monitor_of_all, draw_trials, group_trials
 from fnnet.sweeps.programs import group_programs
 from fnnet.sweeps.results import GroupResult, Sweep
-from fnnet.train.checkpoints import every_so_often
 from fnnet.train.checks import check_run
 from fnnet.train.driving import Interruption, drive, interruption
+from fnnet.train.every import every_so_often
 from fnnet.train.history import Record
 from fnnet.train.learner import Learner, Monitor
 from fnnet.train.programs import on_device

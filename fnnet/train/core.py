@@ -173,7 +173,7 @@ def functions(
         where no period of a running state ended.
         """
         draw = sampler(train, batch_size)
-        checked = validation.gathered() if isinstance(validation, Selection) else validation
+        checked = validation.whole() if isinstance(validation, Selection) else validation
         if period is None and isinstance(train, Window):
             raise StructureError("training.advance", "a window of a stream does not say how long a period is.")
         every = period or steps_per_epoch(len(train), batch_size)  # type: ignore[arg-type]

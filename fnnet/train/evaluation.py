@@ -56,7 +56,7 @@ def evaluated(
     def add(total: dict[str, PyTree], index: Array) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
         found = part(index)
         rows = {name: found.pop(name) for name, metric in scores.items() if metric.rows}
-        return jax.tree.map(jnp.add, total, found), rows
+        return {name: scores[name].merge(total[name], found[name]) for name in found}, rows
 
     if parts == 1:
         total = sums(jax.tree.map(jnp.asarray, data), jnp.ones(size))

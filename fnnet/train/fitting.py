@@ -19,10 +19,11 @@ from fnnet.data.streams import Stream
 from fnnet.errors import DivergenceWarning, FileError, FnnetWarning, HyperparameterError, StructureError, within
 from fnnet.nn.precision import mixed_precision
 from fnnet.recipes import split
-from fnnet.train.checkpoints import Checkpoints, Saved, every_so_often
+from fnnet.train.checkpoints import Checkpoints, Saved
 from fnnet.train.checks import check_callbacks, check_fit, check_run
 from fnnet.train.driving import drive
 from fnnet.train.driving import interruption as interrupted_by
+from fnnet.train.every import every_so_often
 from fnnet.train.feeding import InMemory, Streamed
 from fnnet.train.history import Record
 from fnnet.train.identity import identity

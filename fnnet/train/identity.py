@@ -49,6 +49,7 @@ def code(made: Any) -> str:
     digest, seen = hashlib.blake2b(digest_size=8), set[int]()
 
     def add(value: Any) -> None:
+        digest.update(b"|")  # so that 1, 2 is not 12
         found = recipe_of(value)
         if found is not None:
             value = found.args, found.kwargs

@@ -12,6 +12,7 @@ from jax import lax
 
 from fnnet import draws
 from fnnet.data import Dataset
+from fnnet.data.dataset import counted, gathered
 from fnnet.data.folding import Selection
 from fnnet.data.streams import Window
 from fnnet.train.state import TrainState
@@ -45,10 +46,10 @@ def sampler(data: Dataset | Selection | Window, batch_size: int | None) -> Calla
     if isinstance(data, Window):
         return _in_window(data, batch_size)
     if batch_size is None:
-        whole = data.gathered() if isinstance(data, Selection) else jax.tree.map(jnp.asarray, data)
+        whole = data.whole() if isinstance(data, Selection) else jax.tree.map(jnp.asarray, data)
         return lambda state: whole
     examples = len(data)
-    take = data.take if isinstance(data, Selection) else functools.partial(_take, data)
+    take = data.take if isinstance(data, Selection) else functools.partial(gathered, data)
 
     def draw(state: TrainState) -> Dataset:
         rows, inside = batch_rows(state.step, state.key, examples, batch_size)
@@ -56,18 +57,6 @@ def sampler(data: Dataset | Selection | Window, batch_size: int | None) -> Calla
         return batch if examples % batch_size == 0 else counted(batch, inside)
 
     return draw
-
-
-def _take(data: Dataset, rows: Array) -> Dataset:
-    return jax.tree.map(lambda field: jnp.asarray(field).at[rows].get(mode="promise_in_bounds"), data)
-
-
-def counted(batch: Dataset, inside: Any) -> Dataset:
-    """A batch whose rows outside have the weight 0."""
-    weights = inside.astype(jnp.zeros(()).dtype)
-    if batch.weights is not None:
-        weights = inside.astype(batch.weights.dtype) * batch.weights
-    return Dataset(batch.inputs, batch.targets, weights, batch.about)
 
 
 def _in_window(window: Window, batch_size: int | None) -> Callable[[TrainState], Dataset]:

@@ -20,7 +20,7 @@ def test_every_experiment_says_in_one_line_what_it_is():
     assert all(line.endswith(".") for line in experiments().values())
 
 
-@pytest.mark.slow  # trains in a process of its own, as a user would
+@pytest.mark.exhaustive  # trains for half a minute in a process of its own, as a user would
 @pytest.mark.parametrize("name", experiments())
 def test_an_experiment_sees_what_it_claims(name, tmp_path):
     if name in data.available():

@@ -9,7 +9,8 @@ import pytest
 
 import fnnet
 from fnnet import data, losses, nn, optim
-from fnnet.train.checkpoints import Checkpoints, Every, Saved
+from fnnet.train.checkpoints import Checkpoints, Saved
+from fnnet.train.every import Every
 
 pytestmark = pytest.mark.exhaustive  # compiles a training program a row
 RNG = np.random.default_rng(0)

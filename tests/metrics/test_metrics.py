@@ -219,7 +219,19 @@ def test_r2_is_1_for_the_targets_0_for_their_mean_and_nan_for_constant_targets()
     y = jnp.asarray(TARGETS)
     assert float(metrics.r2(y, y)) == 1
     assert float(metrics.r2(jnp.broadcast_to(y.mean(axis=0, keepdims=True), y.shape), y)) == pytest.approx(0, abs=1e-6)
-    assert np.isnan(metrics.r2(y, jnp.ones_like(y)))
+    assert np.isnan(metrics.r2(y, jnp.full_like(y, 0.1)))
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_r2_keeps_its_digits_where_the_mean_is_far_larger_than_the_spread(cut):
+    random = np.random.default_rng(3)
+    y = (2000 + 5 * random.normal(size=101)).astype(np.float32)
+    f = (y + 2 * random.normal(size=101)).astype(np.float32)
+    mean = np.average(y.astype(float), weights=WEIGHTS)
+    spread, error = (WEIGHTS @ np.square(value) for value in (y - mean, y.astype(float) - f))
+    metric = METRICS["r2"]
+    parts = [metric.sums(*map(jnp.asarray, (f[i:j], y[i:j], WEIGHTS[i:j]))) for i, j in itertools.pairwise(cut)]
+    assert float(metric.compute(metric.merged(parts))) == pytest.approx(1 - error / spread, rel=1e-5)
 
 
 @pytest.mark.parametrize("values", [np.bool_, np.int32, np.float16, np.float32])

@@ -11,12 +11,17 @@ import numpy as np
 from fnnet import optim
 
 
+def rate(alpha, t):
+    """α of update t = 1, 2, …; a schedule is asked with the number of updates done."""
+    return alpha(t - 1) if callable(alpha) else alpha
+
+
 def sgd(alpha, gamma=0.0, nesterov=False, tau=0.0):
     def run(theta, grads):
         v = np.zeros_like(theta)
         for t, g in enumerate(grads, start=1):
             v = gamma * v + (g if t == 1 else (1 - tau) * g)
-            theta = theta - alpha * (g + gamma * v if nesterov else v)
+            theta = theta - rate(alpha, t) * (g + gamma * v if nesterov else v)
         return theta
 
     return run
@@ -102,7 +107,7 @@ def adam(alpha, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, decay=0.0, ahead=False
                 mean = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
             if never_grows:
                 square = largest = np.maximum(largest, square)
-            theta = theta - alpha * (mean / (np.sqrt(square + eps_root) + eps) + decay * theta)
+            theta = theta - rate(alpha, t) * (mean / (np.sqrt(square + eps_root) + eps) + decay * theta)
         return theta
 
     return run
