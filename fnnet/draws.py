@@ -17,7 +17,8 @@ from jax import lax
 
 from fnnet.types import Array, Integer
 
-INITIALISATION, ORDER, NOISE, SEARCH, AUGMENTATION = range(5)
+PURPOSES = 5
+INITIALISATION, ORDER, NOISE, SEARCH, AUGMENTATION = range(PURPOSES)
 """What a draw is for, so that no two purposes ever share one: folded into the root key, or hashed with its words."""
 
 _GOLDEN, _OTHER = np.uint32(0x9E3779B9), np.uint32(0x85EBCA6B)
@@ -26,7 +27,12 @@ _ROUNDS = 6
 
 def key_for(root: Array, purpose: int, index: Integer = 0) -> Array:
     """The key of one purpose at one step or epoch: ``fold_in(fold_in(root, purpose), index)``."""
-    return jax.random.fold_in(jax.random.fold_in(root, purpose), index)
+    return jax.random.fold_in(jax.random.fold_in(root_for(root, purpose), purpose), index)
+
+
+def root_for(root: Array, purpose: int) -> Array:
+    """The root key of one purpose: a run has one for all, or one for each, so that runs can share some draws."""
+    return root[purpose] if root.ndim else root
 
 
 def _mix(x: Array) -> Array:

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fnnet.data import Dataset
-from fnnet.data import folds as deal
-from fnnet.data.folding import row_tables
-from fnnet.errors import DivergenceWarning, FnnetWarning, HyperparameterError, StructureError, within
-from fnnet.sweeps.lanes import Lanes, choose_lanes, pad
+from fnnet.errors import DivergenceWarning, HyperparameterError
+from fnnet.sweeps.campaign import Campaign
+from fnnet.sweeps.drawing import draw_trials
+from fnnet.sweeps.generations import Scheduler
+from fnnet.sweeps.lanes import choose_lanes
 from fnnet.sweeps.ledger import Ledger
-from fnnet.sweeps.planning import Group, check_group, check_ranges, choose_monitor_of_all, draw_trials, group_trials
-from fnnet.sweeps.programs import group_programs
-from fnnet.sweeps.results import GroupResult, Sweep
+from fnnet.sweeps.planning import check_group, check_ranges, choose_monitor_of_all, group_trials
+from fnnet.sweeps.request import request
+from fnnet.sweeps.results import Sweep
+from fnnet.sweeps.work import Work, check_folds, check_share
 from fnnet.train.checks import check_run
-from fnnet.train.driving import Interruption, drive, interruption
+from fnnet.train.driving import interruption
 from fnnet.train.every import every_so_often
-from fnnet.train.history import Record
-from fnnet.train.learner import Learner, Monitor
+from fnnet.train.learner import Learner
 from fnnet.train.programs import on_device
 from fnnet.train.progress import Progress
 from fnnet.train.sampling import steps_per_epoch
-from fnnet.train.state import DIVERGED, FINISHED, RUNNING, STOPPED_EARLY
 from fnnet.train.stopping import EarlyStopping, check_early_stopping
 from fnnet.types import Array
 
@@ -50,10 +48,13 @@ def sweep(
     monitor: str | None = None,
     evaluate_every: int | str = 1,
     early_stopping: int | EarlyStopping | None = None,
+    scheduler: Scheduler | None = None,
+    share: Sequence[str] = (),
     lanes: str | int = "auto",
     devices: Sequence[jax.Device] | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    command: str | None = None,
 ) -> Sweep:
     """Trains one network for each trial and seed, all of one structure as one compiled program.
 
@@ -78,10 +79,16 @@ def sweep(
         monitor: the score that chooses; the first metric unless told, or the loss.
         evaluate_every: epochs between evaluations, or "500 steps".
         early_stopping: evaluations without improvement after which a run stops, or `EarlyStopping`.
+        scheduler: who decides which trials go on and how far, such as `fnnet.schedulers.successive_halving`; None
+            trains all to the end.
+        share: what trials of the same seed and fold draw in common, any of "initialization", "data" and "dropout", so
+            that they are compared in pairs; nothing unless told.
         lanes: "map" (one lane after another), "vmap" (all at once), a number (so many at once), "auto".
         devices: to divide the lanes over; all local ones unless told.
-        out: a folder for the table, histories, the best model and what was asked for.
+        out: a folder for every run, the tables and the best model. After a crash the same call goes on where it was;
+            one that asks for more trials, seeds or epochs goes on with what there is.
         progress: whether to show a line of progress.
+        command: the command line that this call comes from, kept in ``out`` for reports.
 
     Returns:
         `Sweep`. After Ctrl-C it holds what there is.
@@ -109,7 +116,6 @@ def sweep(
     train, validation, epochs, size = check_run("sweep", train, validation, epochs, batch_size, key)
     if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
         raise HyperparameterError("sweep", f"seeds is {seeds!r}, but it has to be a positive integer.")
-    seeds = int(seeds)
     split = check_folds(train, validation, folds, key)
     examples = len(train) if split is None else split.train[0].shape[1]
     size = None if size is None or size >= examples else size
@@ -119,160 +125,39 @@ def sweep(
     check_ranges(learner, drawn)
     for group in groups:
         check_group(group, space, train, train if split else validation, size)
-    chosen = choose_monitor_of_all(groups, monitor, split is not None or validation is not None)
-    stopping = check_early_stopping("sweep", early_stopping)
     per_epoch = steps_per_epoch(examples, size)
-    period = every_so_often("sweep", "evaluate_every", evaluate_every, per_epoch, clock=False).steps or per_epoch
-    ledger = Ledger.open(
-        out, learner=learner, groups=groups, space=space, trials=len(drawn), seeds=seeds, folds=folds, epochs=epochs,
-        batch_size=size, key=key, sampler=sampler, monitor=chosen, evaluate_every=period, early_stopping=stopping,
-        train=train, validation=validation,
-    )  # fmt: skip
     device_train = on_device(train)
-    checked = device_train if split else None if validation is None else on_device(validation)
-    work = Work(device_train, checked, split, size, chosen, seeds, epochs * per_epoch, per_epoch, period, stopping, key)
-    one = device_train.inputs[:1]
-    spec = jax.ShapeDtypeStruct(one.shape[1:], one.dtype)
-
-    results: list[GroupResult] = []
-    with Progress(epochs * len(groups), "sweep", progress) as bar, interruption() as interrupted:
-        for number, group in enumerate(groups):
-            if interrupted():
-                break
-            results.append(_train_group(group, number, policy, work, bar, interrupted))
-    if not results:
-        raise KeyboardInterrupt
-    swept = Sweep(drawn, seeds, folds, results, chosen, spec, size)
-    if ledger is not None:
-        try:
-            ledger.write(swept)
-        except OSError as error:  # a full disk must not take the finished runs along
-            warnings.warn(f"sweep: {ledger.folder} could not be written: {error}", FnnetWarning, stacklevel=2)
+    work = Work(
+        train=device_train,
+        validation=device_train if split else None if validation is None else on_device(validation),
+        split=split,
+        batch_size=size,
+        monitor=choose_monitor_of_all(groups, monitor, split is not None or validation is not None),
+        seeds=int(seeds),
+        folds=None if split is None else len(split.train[0]),
+        steps=epochs * per_epoch,
+        per_epoch=per_epoch,
+        period=every_so_often("sweep", "evaluate_every", evaluate_every, per_epoch, clock=False).steps or per_epoch,
+        stopping=check_early_stopping("sweep", early_stopping),
+        share=check_share(share),
+        key=key,
+    )
+    data = {"train": train, "validation": validation}
+    asked = request(learner, groups, space, data, len(drawn), sampler, scheduler, work, command)
+    ledger = Ledger.open(out, asked, work.period)
+    try:
+        with Progress(epochs, "sweep", progress) as bar, interruption() as interrupted:
+            campaign = Campaign(learner, space, drawn, work, scheduler, policy, ledger, bar, interrupted)
+            campaign.checked.update(group.build for group in groups)
+            swept = campaign.go()
+        if not swept.begun:
+            raise KeyboardInterrupt
+        if ledger is not None:
+            ledger.finish(swept)
+    finally:
+        if ledger is not None:
+            ledger.close()
     sentence = swept.divergence()
     if sentence:
         warnings.warn(sentence, DivergenceWarning, stacklevel=2)
     return swept
-
-
-class Work(NamedTuple):
-    """What the groups of a sweep have in common."""
-
-    train: Dataset
-    validation: Dataset | None
-    split: Split | None
-    batch_size: int | None
-    monitor: Monitor
-    seeds: int
-    steps: int
-    per_epoch: int
-    period: int
-    stopping: EarlyStopping | None
-    key: Array
-
-    @property
-    def runs_a_trial(self) -> int:
-        """Seeds, each with every fold."""
-        return self.seeds * (self.folds or 1)
-
-    @property
-    def folds(self) -> int | None:
-        """How many folds there are; None without a cross-validation."""
-        return None if self.split is None else len(self.split.train[0])
-
-
-class Split(NamedTuple):
-    """The rows of each fold, (folds, n), and which of them count, None for all; see `data.folding.Selection`."""
-
-    train: tuple[np.ndarray, np.ndarray | None]
-    validation: tuple[np.ndarray, np.ndarray | None]
-
-
-def check_folds(train: Dataset, validation: Any, folds: Any, key: Array) -> Split | None:
-    """The rows of each fold, or None without folds."""
-    if folds is None:
-        return None
-    if validation is not None:
-        raise StructureError("sweep", "folds= takes validation data from the training data, so leave validation= out.")
-    with within("sweep"):
-        return Split(*row_tables(deal(train, folds, key=key)))
-
-
-def places(trials: Sequence[int], seeds: int, folds: int | None = None) -> np.ndarray:
-    """Trial, seed and fold of each run, (3, runs), in the order of the table."""
-    return np.array(list(itertools.product(trials, range(seeds), range(folds or 1)))).T
-
-
-def root_keys(key: Array, runs: np.ndarray, folds: int | None = None) -> Array:
-    """The root key of each run, which depends on its trial, seed and fold and on nothing else."""
-    roots = jax.vmap(lambda trial, seed: jax.random.fold_in(jax.random.fold_in(key, trial), seed))(*runs[:2])
-    return roots if folds is None else jax.vmap(jax.random.fold_in)(roots, runs[2])
-
-
-def _train_group(
-    group: Group, number: int, policy: Lanes, work: Work, bar: Progress, interrupted: Interruption
-) -> GroupResult:
-    runs = len(group.trials) * work.runs_a_trial
-    policy = policy.fitted(runs)
-    train, validation = (policy.place(data, lanes=False) for data in (work.train, work.validation))
-    lanes = policy.padded(runs)
-    compiled = group_programs(group.build, work.batch_size, work.monitor, policy, work.period)
-
-    def placed(tree: Any) -> Any:
-        return policy.place(jax.tree.map(jnp.asarray, pad(tree, lanes)), lanes=True)
-
-    hyperparameters = placed(
-        {name: np.repeat(column, work.runs_a_trial) for name, column in group.hyperparameters.items()}
-    )
-    # Padded first, so that another number of runs in as many lanes compiles nothing.
-    numbers = pad(places(group.trials, work.seeds, work.folds).T, lanes).T
-    keys = policy.place(root_keys(work.key, numbers, work.folds), lanes=True)
-    fold = tables = None
-    if work.split is not None and work.folds is not None:
-        fold = policy.place(jnp.asarray(numbers[2], jnp.int32), lanes=True)
-        tables = policy.place(jax.tree.map(jnp.asarray, tuple(work.split)), lanes=False)
-    state = compiled.init(hyperparameters, keys, train.inputs[:1])
-
-    def advance(state: Any, start: int, steps: int, last: bool) -> Any:
-        now = np.int32(start), np.int32(steps), np.bool_(last)
-        return compiled.advance(hyperparameters, state, fold, tables, train, validation, *now, work.stopping)
-
-    def report(step: int, record: Record, state: Any, pace: float) -> bool:
-        status = np.asarray(state.status)[:runs]
-        scores = np.asarray(state.best.score)[:runs]
-        finite = scores[np.isfinite(scores)]
-        best = {}
-        if finite.size:
-            best = {f"best {work.monitor.name}": float(finite.max() if work.monitor.maximize else finite.min())}
-        notes = {DIVERGED: "diverged", STOPPED_EARLY: "stopped early"}
-        counts = {said: int((status == code).sum()) for code, said in notes.items()}
-        note = ", ".join(f"{count} of {runs} {said}" for said, count in counts.items() if count)
-        bar.update((number * work.steps + step) // work.per_epoch, best, pace * runs, note)
-        return not (status == RUNNING).any()
-
-    driven = drive(
-        advance,
-        state,
-        steps=work.steps,
-        period=work.period,
-        interrupted=interrupted,
-        compiled=bar.compiled,
-        report=report,
-    )
-    # One ordinary array a leaf, without the lanes that only filled up, in the host's memory: the devices are for
-    # the group that comes next.
-    host = jax.local_devices(backend="cpu")[0]
-    states = jax.tree.map(lambda leaf: jax.device_put(leaf, host)[:runs], driven.state)
-    if not driven.interrupted:
-        status = np.asarray(states.status)
-        states = states._replace(status=jnp.asarray(np.where(status == RUNNING, FINISHED, status), jnp.int32))
-    history = {name: values[:runs] for name, values in driven.record.rows.items()}
-    return GroupResult(
-        group,
-        states,
-        history,
-        driven.record.steps,
-        work.per_epoch,
-        driven.seconds / runs,
-        driven.compile_seconds,
-        policy,
-    )

@@ -12,7 +12,7 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from fnnet.errors import HyperparameterError
-from fnnet.types import PyTree
+from fnnet.types import Array, PyTree
 
 AXIS = "lanes"
 
@@ -31,6 +31,10 @@ class Lanes:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Lanes) and self._key() == other._key()
 
+    def __str__(self) -> str:
+        how = {0: "all at once", 1: "one after another"}.get(self.width, f"{self.width} at once")
+        return how if self.mesh.size == 1 else f"{how}, on {self.mesh.size} devices"
+
     def __hash__(self) -> int:
         return hash(self._key())
 
@@ -39,40 +43,92 @@ class Lanes:
         devices = list(self.mesh.devices.flat)[:runs]
         return Lanes(min(self.width, -(-runs // len(devices))), devices)
 
-    def padded(self, lanes: int) -> int:
-        """The number of lanes that fills every device, and every part of ``width``, evenly."""
-        unit = self.mesh.size * max(self.width, 1)
-        return -(-lanes // unit) * unit
+    @property
+    def unit(self) -> int:
+        """The fewest lanes that occupy every device."""
+        return self.mesh.size * max(self.width, 1)
+
+    def capacity(self, runs: int, widest: int = 0) -> int:
+        """Lanes for so many runs, of the few sizes for which a program is compiled.
+
+        Where devices compute their lanes in parts, there is one size, that of the ``widest`` number of runs: its
+        parts are a power of two, and those in which there is no run are not computed. Where they compute all at once,
+        there is this size, a quarter of it, a quarter of that ….
+        """
+        each = -(-max(runs, widest) // self.mesh.size)
+        if self.width:
+            return self.unit * 2 ** (-(-each // self.width) - 1).bit_length()
+        while -(-each // 4) * self.mesh.size >= runs:
+            each = -(-each // 4)
+            if each == 1:
+                break
+        return each * self.mesh.size
+
+    def parts(self, runs: int, capacity: int) -> np.ndarray:
+        """For each device, how many of its parts have a run, if the runs take `positions` of the lanes."""
+        each, width = capacity // self.mesh.size, self.width or capacity // self.mesh.size
+        full = np.bincount(self.positions(runs, capacity) // each, minlength=self.mesh.size)
+        return -(-full // width).astype(np.int32)
+
+    def positions(self, runs: int, capacity: int) -> np.ndarray:
+        """The lane of each run: every device has its share, at the beginning of its lanes."""
+        each = capacity // self.mesh.size
+        share = np.full(self.mesh.size, runs // self.mesh.size) + (np.arange(self.mesh.size) < runs % self.mesh.size)
+        return np.concatenate([device * each + np.arange(count) for device, count in enumerate(share)])
 
     def place(self, tree: PyTree, *, lanes: bool) -> PyTree:
         """Puts arrays on the devices: divided by lanes, or a copy on each."""
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec(AXIS) if lanes else PartitionSpec()))
 
-    def map(self, function: Callable[..., Any], mapped: int) -> Callable[..., Any]:
-        """The function over lanes: its first ``mapped`` arguments have a lane axis, the others are shared."""
+    def map(self, function: Callable[..., Any], mapped: int, kept: int | None = None) -> Callable[..., Any]:
+        """The function over lanes, ``over(parts, *arguments)``.
 
-        def on_device(by_lane: PyTree, shared: PyTree) -> Any:
-            def one(arguments: PyTree) -> Any:
+        The first ``mapped`` arguments have a lane axis, the others are shared. ``parts`` (devices,) says how many
+        parts of its lanes each device computes. Argument ``kept`` is of the structure of the first result, which is
+        written in its place: lanes that are not computed keep what they had, and no second copy is needed. All other
+        results of lanes that are not computed are 0.
+        """
+
+        def on_device(parts: Array, by_lane: PyTree, shared: PyTree) -> Any:
+            def one(arguments: PyTree, shared: PyTree) -> Any:
                 return function(*arguments, *shared)
 
             here = jax.tree.leaves(by_lane)[0].shape[0]
             width = self.width or here
-            if width == 1:
-                return lax.map(one, by_lane)
-            if width >= here:
-                return jax.vmap(one)(by_lane)
-            parts = jax.tree.map(lambda x: x.reshape(here // width, width, *x.shape[1:]), by_lane)
-            results = lax.map(jax.vmap(one), parts)
-            return jax.tree.map(lambda x: x.reshape(here, *x.shape[2:]), results)
+            if width >= here and width > 1:
+                return jax.vmap(one, in_axes=(0, None))(by_lane, shared)
+
+            def part(index: Any, tree: PyTree) -> PyTree:
+                if width == 1:
+                    return jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, index, keepdims=False), tree)
+                return jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, index * width, width), tree)
+
+            def write(index: Any, tree: PyTree, found: PyTree) -> PyTree:
+                found = jax.tree.map(lambda x: x[None], found) if width == 1 else found
+                return jax.tree.map(lambda x, y: lax.dynamic_update_slice_in_dim(x, y, index * width, 0), tree, found)
+
+            # Jitted so that it is traced once, here and in the loop.
+            compute = jax.jit(one if width == 1 else jax.vmap(one, in_axes=(0, None)))
+
+            def body(index: Any, results: PyTree) -> PyTree:
+                arguments = by_lane if kept is None else (*by_lane[:kept], results[0], *by_lane[kept + 1 :])
+                return write(index, results, compute(part(index, arguments), shared))
+
+            shapes = jax.eval_shape(lambda: compute(part(jnp.int32(0), by_lane), shared))
+            lead = 0 if width == 1 else 1
+            results = jax.tree.map(lambda s: jnp.zeros((here, *s.shape[lead:]), s.dtype), shapes)
+            if kept is not None:
+                results = (by_lane[kept], *results[1:])
+            return lax.fori_loop(0, parts[0], body, results)
 
         over = jax.shard_map(
             on_device,
             mesh=self.mesh,
-            in_specs=(PartitionSpec(AXIS), PartitionSpec()),
+            in_specs=(PartitionSpec(AXIS), PartitionSpec(AXIS), PartitionSpec()),
             out_specs=PartitionSpec(AXIS),
             check_vma=False,
         )
-        return lambda *arguments: over(arguments[:mapped], arguments[mapped:])
+        return lambda parts, *arguments: over(parts, arguments[:mapped], arguments[mapped:])
 
 
 def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lanes:
@@ -98,12 +154,8 @@ def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lane
     return Lanes(widths[lanes] if lanes in widths else int(lanes), devices)
 
 
-def pad(tree: PyTree, lanes: int) -> PyTree:
-    """Repeats the last lane until there are ``lanes``; NumPy arrays stay such, and nothing is compiled for them."""
-
-    def repeat(x: Any) -> Any:
-        missing = lanes - x.shape[0]
-        numpy: Any = np if isinstance(x, np.ndarray) else jnp
-        return x if missing == 0 else numpy.concatenate([x, numpy.broadcast_to(x[-1:], (missing, *x.shape[1:]))])
-
-    return jax.tree.map(repeat, tree)
+def spread_out(tree: PyTree, positions: np.ndarray, capacity: int) -> PyTree:
+    """NumPy arrays (runs, …) in their lanes (capacity, …); lanes without a run repeat the first one."""
+    source = np.zeros(capacity, int)
+    source[positions] = np.arange(len(positions))
+    return jax.tree.map(lambda x: np.asarray(x)[source], tree)

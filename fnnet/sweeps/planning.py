@@ -180,11 +180,11 @@ def group_trials(learner: Callable[..., Learner], trials: list[Trial]) -> list[G
     for build, numbers in members.items():
         names = trials[numbers[0]].traced
         columns = {name: np.asarray([trials[n].traced[name] for n in numbers]) for name in names}
-        groups.append(Group(build, numbers, {name: _narrowed(name, column) for name, column in columns.items()}))
+        groups.append(Group(build, numbers, {name: narrowed(name, column) for name, column in columns.items()}))
     return groups
 
 
-def _narrowed(name: str, column: np.ndarray) -> np.ndarray:
+def narrowed(name: str, column: np.ndarray) -> np.ndarray:
     """The values in the dtype that JAX gives them, which has to hold them."""
     narrow = column.astype(jax.dtypes.canonicalize_dtype(column.dtype))
     lost = (narrow != column) if column.dtype.kind in "iu" else (np.isinf(narrow) & np.isfinite(column))

@@ -22,24 +22,29 @@ def group_programs(
 ) -> Programs:
     """The programs of a group of trials: those of a single run, mapped over lanes.
 
-    ``advance(hyperparameters, state, fold, tables, train, validation, …)`` has two arguments more than that of a
-    single run: the number of a lane's fold, and the rows of all folds for training and for validation; or None.
+    The first argument of each is how many parts of its lanes every device computes (see `Lanes.map`), the second the
+    hyperparameters. ``advance(parts, hyperparameters, state, fold, until, tables, train, validation, start, steps,
+    stopping)`` has by lane the number of its fold and the step at which it ends, and for all lanes the rows of every
+    fold for training and for validation; or None.
     """
 
     def make(hyperparameters: Any) -> Training:
         return functions(build(hyperparameters), batch_size=batch_size, monitor=monitor, period=period)
 
-    def advance(h: Any, state: Any, fold: Any, tables: Any, train: Any, validation: Any, *rest: Any) -> Any:
+    def advance(
+        h: Any, state: Any, fold: Any, until: Any, tables: Any, train: Any, validation: Any, start: Any, steps: Any,
+        stopping: Any,
+    ) -> Any:  # fmt: skip
         if fold is not None:
             train, validation = (Selection(train, rows, inside, fold) for rows, inside in tables)
-        return make(h).advance(state, train, validation, *rest)
+        return make(h).advance(state, train, validation, start, steps, False, stopping, until)
 
-    def over(function: Callable[..., Any], mapped: int) -> Callable[..., Any]:
-        return lanes.map(function, mapped)
+    def over(function: Callable[..., Any], mapped: int, kept: int | None = None) -> Callable[..., Any]:
+        return lanes.map(function, mapped, kept)
 
     return Programs(
         init=jax.jit(over(lambda h, key, x: make(h).init(key, x), 2)),
-        advance=jax.jit(over(advance, 3), donate_argnums=1),
+        advance=jax.jit(over(advance, 4, kept=1), donate_argnums=2),
         evaluate=jax.jit(over(lambda h, state, data: make(h).evaluate(state, data), 2)),
         predict=jax.jit(over(lambda h, params, model_state, x: make(h).predict(params, model_state, x), 3)),
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,50 +15,38 @@ from fnnet.errors import HyperparameterError, ShapeError
 from fnnet.recipes import describe
 from fnnet.report import plot_sweep
 from fnnet.sweeps import comparing
-from fnnet.sweeps.lanes import Lanes, pad
-from fnnet.sweeps.planning import Group, Trial
+from fnnet.sweeps.book import Book, Part, RunId, gathered
+from fnnet.sweeps.drawing import Trial
+from fnnet.sweeps.ensembles import Ensemble, ensemble
+from fnnet.sweeps.generations import Generation
+from fnnet.sweeps.lanes import Lanes, spread_out
+from fnnet.sweeps.planning import Build, narrowed
 from fnnet.sweeps.programs import group_programs
+from fnnet.sweeps.work import Work
 from fnnet.train.history import History
-from fnnet.train.learner import Monitor
 from fnnet.train.run import Run
-from fnnet.train.state import DIVERGED, RUNNING, STATUS_NAMES, TrainState
+from fnnet.train.state import DIVERGED, FINISHED, PRUNED, RUNNING, STATUS_NAMES
+
+AT_ONCE = 256
+"""Runs that predict at once, so that their outputs are not all on a device."""
 
 
-class GroupResult(NamedTuple):
-    """The runs of one group: trial by trial, seed by seed, fold by fold along the leading axis of each array.
+class Trained(NamedTuple):
+    """How a sweep was trained: what it takes to train a run again, and what it cost.
 
-    ``steps`` has the number of updates before each evaluation.
+    ``builds`` has the learner function and structure of each trial, ``lanes`` how those of one structure were
+    computed, ``again`` trains a run from the start.
     """
 
-    group: Group
-    states: TrainState
-    history: dict[str, np.ndarray]
-    steps: np.ndarray
-    per_epoch: int
-    seconds: float
-    compile_seconds: float
-    lanes: Lanes
-
-    @property
-    def status(self) -> np.ndarray:
-        """The status code of every run, on the host."""
-        return np.asarray(self.states.status)
-
-    @property
-    def epochs(self) -> np.ndarray:
-        """The epochs that every run has finished."""
-        return np.asarray(self.states.step) // self.per_epoch
-
-    def rows(self, lane: int) -> np.ndarray:
-        """Which evaluations a run has seen."""
-        return self.steps <= int(self.states.step[lane])
-
-
-class Place(NamedTuple):
-    """Where a run is: its group, or None if the group was not reached, and its lane there."""
-
-    result: GroupResult | None
-    lane: int
+    work: Work
+    book: Book
+    builds: list[Build]
+    lanes: dict[Build, Lanes]
+    costs: list[dict[str, Any]]
+    past: list[Generation]
+    scheduled: bool
+    input_spec: jax.ShapeDtypeStruct
+    again: Callable[[RunId], tuple[Part, int]]
 
 
 class Sweep:
@@ -68,68 +56,64 @@ class Sweep:
         trials: hyperparameters of each trial.
         seeds: runs a trial, each with every fold.
         folds: of the cross-validation; None without one.
+        share: what the trials have drawn in common.
         monitor: name of the score that chooses.
         maximize: whether more of it is better.
     """
 
-    def __init__(
-        self, trials: list[Trial], seeds: int, folds: int | None, results: list[GroupResult], monitor: Monitor,
-        input_spec: jax.ShapeDtypeStruct, batch_size: int | None,
-    ) -> None:  # fmt: skip
-        self.trials = trials
-        self.seeds = seeds
-        self.folds = folds
-        self.monitor = monitor.name
-        self.maximize = monitor.maximize
-        self.hyperparameters = list(trials[0].values)
-        self._monitor = monitor
-        self._results = results
-        self._spec = input_spec
-        self._batch_size = batch_size
-        runs = [range(seeds), range(folds or 1)]
-        self._places = {place: Place(None, 0) for place in itertools.product(range(len(trials)), *runs)}
-        for result in results:
-            for lane, place in enumerate(itertools.product(result.group.trials, *runs)):
-                self._places[place] = Place(result, lane)
+    def __init__(self, trials: list[Trial], trained: Trained) -> None:
+        work = trained.work
+        self.trials, self.seeds, self.folds, self.share = trials, work.seeds, work.folds, work.share
+        self.monitor, self.maximize = work.monitor.name, work.monitor.maximize
+        self.hyperparameters = list(dict.fromkeys(name for trial in trials for name in trial.values))
+        self._trained, self._book = trained, trained.book
+        self._runs: list[RunId] = work.runs(range(len(trials)))
 
     @functools.cached_property
     def history(self) -> History:
-        """Scores by name, arrays (runs, epochs) in the order of the table; NaN where a run did not get to."""
-        names = list(dict.fromkeys(name for result in self._results for name in result.history))
-        epochs = max((h.shape[-1] for result in self._results for h in result.history.values()), default=0)
-        dtype = np.result_type(np.float32, *(h.dtype for result in self._results for h in result.history.values()))
-        scores = {name: np.full((len(self._places), epochs), np.nan, dtype) for name in names}
-        for row, (result, lane) in enumerate(self._places.values()):
-            for name, values in result.history.items() if result else ():
-                scores[name][row, : values.shape[-1]] = values[lane]
-        return History(scores)
+        """Scores by name, arrays (runs, evaluations) in the order of the table; NaN where a run did not get to."""
+        names = self._book.names()
+        return History(self._book.rows(self._runs, names, max(map(self._book.evaluations, self._runs), default=0)))
 
     @functools.cached_property
     def table(self) -> Any:
         """A `pandas.DataFrame` with a row a run.
 
-        Columns: trial, seed, fold if there are several, the hyperparameters, the scores of the run's best epoch,
-        status, epochs, and seconds (its share of the group's time, without compiling).
+        Columns: trial, seed, fold if there are several, the hyperparameters (None where one does not exist), the
+        scores of the run's best epoch, status, epochs, seconds (its share of the group's time, without compiling),
+        and, if trials ``share`` draws, which.
         """
         import pandas as pd
 
         rows = []
-        for row, ((trial, seed, fold), (result, lane)) in enumerate(self._places.items()):
-            values = {name: _cell(value) for name, value in self.trials[trial].values.items()}
-            curve = self.history[self.monitor][row]
-            best = self._best_epoch(curve)
+        for row, run in enumerate(self._runs):
+            trial, seed, fold = run
+            values = {name: _cell(self.trials[trial].values.get(name)) for name in self.hyperparameters}
+            best = self._best_epoch(self.history[self.monitor][row]) if self.history else None
             # What has no slash is no score: a column learning_rate would be taken for the hyperparameter.
             named = {name: values for name, values in self.history.items() if "/" in name}
             scores = {name: np.nan if best is None else values[row, best] for name, values in named.items()}
-            code, epochs = (result.status[lane], int(result.epochs[lane])) if result else (RUNNING, 0)
             facts = {
-                "status": STATUS_NAMES[code],
-                "epochs": epochs,
-                "seconds": result.seconds if result else 0.0,
+                "status": STATUS_NAMES[self._status(run)],
+                "epochs": self._book.step(run) // self._trained.work.per_epoch,
+                "seconds": self._book.seconds(run),
             }
             numbers = {"trial": trial, "seed": seed} | ({} if self.folds is None else {"fold": fold})
-            rows.append({**numbers, **values, **scores, **facts})
+            shared = {"share": ", ".join(self.share)} if self.share else {}
+            rows.append({**numbers, **values, **scores, **facts, **shared})
         return pd.DataFrame(rows)
+
+    @property
+    def begun(self) -> bool:
+        """Whether any run was."""
+        return any(run in self._book for run in self._runs)
+
+    def _status(self, run: RunId) -> int:
+        """The code of a run, in view of all that was asked for."""
+        code = self._book.status(run) if run in self._book else RUNNING
+        if self._trained.scheduled and code in (RUNNING, FINISHED) and self._book.step(run) < self._trained.work.steps:
+            return PRUNED
+        return code
 
     def _best_epoch(self, curve: np.ndarray) -> int | None:
         seen = np.flatnonzero(np.isfinite(curve))
@@ -138,6 +122,36 @@ class Sweep:
         if self.monitor == "train/loss":
             return int(seen[-1])
         return int(np.nanargmax(curve) if self.maximize else np.nanargmin(curve))
+
+    @property
+    def cost(self) -> Any:
+        """A `pandas.DataFrame` with a row a structure: what it cost, and how much of it was of use.
+
+        Columns: the structure's static hyperparameters, runs, ``compile_seconds``, ``seconds`` in training, updates,
+        ``seconds_a_step`` (of one run), ``seconds_a_run``, lanes computed at once, and the shares of the computed
+        updates that were ``padding`` (lanes without a run) and for ``finished`` runs.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self._trained.costs)
+
+    @property
+    def rungs(self) -> list[dict[str, Any]]:
+        """What a scheduler decided, each time it was asked: ``epochs``, and the ``trials`` sent with their ``scores``."""
+        if not self._trained.scheduled:
+            return []
+        sign = 1 if self.maximize else -1
+        return [
+            {
+                "epochs": int(generation.epochs[generation.sent].max()),
+                "trials": np.flatnonzero(generation.sent).tolist(),
+                "scores": [
+                    float(sign * score) if np.isfinite(score) else None for score in generation.scores[generation.sent]
+                ],
+                "parents": generation.parents[generation.sent].tolist(),
+            }
+            for generation in self._trained.past
+        ]
 
     def top(self, k: int = 10) -> Any:
         """The k best rows of the table, the best first; runs without a score come last.
@@ -189,38 +203,62 @@ class Sweep:
         return comparing.compare(self.table, first, second, self.monitor, self.maximize, confidence)
 
     def run(self, trial: int, seed: int = 0, fold: int = 0) -> Run:
-        """One run as `fit` would have returned it.
+        """One run as `fit` would have returned it: as it was kept in memory or on disk, or else trained again.
 
         Raises:
-            HyperparameterError: there is no such run, or the sweep was interrupted before it began.
+            HyperparameterError: there is no such run, or it was not begun.
         """
-        place = self._places.get((int(trial), int(seed), int(fold)))
-        result, lane = place or Place(None, 0)
-        if result is None:
-            has = f"has trials 0 to {len(self.trials) - 1} and seeds 0 to {self.seeds - 1}"
-            has += "" if self.folds is None else f", each with folds 0 to {self.folds - 1}"
+        run = (int(trial), int(seed), int(fold))
+        if run not in self._book:
             within_fold = "" if self.folds is None else f", fold {fold}"
-            reason = "was interrupted before that run" if place else has
             raise HyperparameterError(
-                "sweep.run", f"there is no run of trial {trial} and seed {seed}{within_fold}: the sweep {reason}."
+                "sweep.run", f"there is no run of trial {trial} and seed {seed}{within_fold}: {self._why_not(run)}."
             )
-        state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), result.states)
-        curves = {name: values[lane] for name, values in result.history.items()}
-        seen = result.rows(lane)
+        part, lane = self._book.find(run)
+        states = part.load()
+        if states is None:
+            part, lane = self._trained.again(run)
+            states = part.load()
+        work, count = self._trained.work, self._book.evaluations(run)
+        state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), states)
+        state = state._replace(status=jnp.int32(self._status(run)), key=work.keys([run])[0])
+        steps = np.minimum(np.arange(1, count + 1) * work.period, int(state.step))
+        build = self._trained.builds[run[0]]
         return Run(
-            build=result.group.build,
+            build=build,
             hyperparameters=dict(self.trials[trial].traced),
             state=state,
-            history=History({name: values[seen] for name, values in curves.items()}, result.steps[seen]),
-            monitor=self._monitor,
-            input_spec=self._spec,
-            batch_size=self._batch_size,
-            seconds=result.seconds,
-            compile_seconds=result.compile_seconds,
+            history=History({name: self._book.curve(run, name) for name in self.history}, steps),
+            monitor=work.monitor,
+            input_spec=self._trained.input_spec,
+            batch_size=work.batch_size,
+            seconds=self._book.seconds(run),
         )
 
+    def _why_not(self, run: RunId) -> str:
+        if run in self._runs:
+            return (
+                "the scheduler did not begin it" if self._trained.scheduled else "the sweep was interrupted before it"
+            )
+        has = f"the sweep has trials 0 to {len(self.trials) - 1} and seeds 0 to {self.seeds - 1}"
+        return has + ("" if self.folds is None else f", each with folds 0 to {self.folds - 1}")
+
+    def ensemble(self, top: int = 10, *, combine: Any = None) -> Ensemble:
+        """The mean of the best runs, see `Ensemble`: steadier than the one run that a choice happened to fall on.
+
+        Args:
+            top: how many.
+            combine: how predictions are averaged; by the loss unless told.
+        """
+        best = self.top(top)
+        best = best[best[self.monitor].notna()]
+        return ensemble([self._run_of(row) for _, row in best.iterrows()], combine=combine)
+
+    def _run_of(self, row: Any) -> Run:
+        return self.run(row["trial"], row["seed"], row.get("fold", 0))
+
     def predict(self, inputs: Any) -> np.ndarray:
-        """The outputs of every run with its best parameters, an ensemble.
+        """The outputs of every run with its best parameters.
 
         Args:
             inputs: array (examples, …) like the training inputs.
@@ -231,37 +269,53 @@ class Sweep:
         Raises:
             ShapeError: an input has another shape than in training.
         """
-        inputs = jnp.asarray(inputs)
-        if inputs.shape[1:] != self._spec.shape:
+        inputs, spec = jnp.asarray(inputs), self._trained.input_spec
+        if inputs.shape[1:] != spec.shape:
             raise ShapeError(
                 "sweep.predict",
-                f"an input has shape {inputs.shape[1:]}, but the runs were trained on {self._spec.shape}.",
+                f"an input has shape {inputs.shape[1:]}, but the runs were trained on {spec.shape}.",
             )
-        outputs: dict[int, np.ndarray] = {}
-        for result in self._results:
-            compiled = group_programs(result.group.build, self._batch_size, self._monitor, result.lanes)
-            lanes = result.lanes.padded(result.states.step.shape[0])
-            columns = {n: jnp.asarray(np.repeat(c, self.seeds)) for n, c in result.group.hyperparameters.items()}
-            by_lane = (columns, result.states.best.params, result.states.best.model_state)
-            by_lane = result.lanes.place(pad(by_lane, lanes), lanes=True)
-            outputs[id(result)] = np.asarray(compiled.predict(*by_lane, result.lanes.place(inputs, lanes=False)))
-        shape = next(iter(outputs.values())).shape[1:]
+        outputs: dict[RunId, np.ndarray] = {}
+        for build in dict.fromkeys(self._trained.builds):
+            begun = [run for run in self._runs if run in self._book and self._trained.builds[run[0]] == build]
+            for some in (begun[i : i + AT_ONCE] for i in range(0, len(begun), AT_ONCE)):
+                outputs |= dict(zip(some, self._predicted(build, some, inputs), strict=True))
+        shape = next(iter(outputs.values())).shape
         missing = np.full(shape, np.nan, np.float32)
-        return np.stack([outputs[id(r)][lane] if r else missing for r, lane in self._places.values()])
+        return np.stack([outputs.get(run, missing) for run in self._runs])
+
+    def _predicted(self, build: Build, runs: list[RunId], inputs: Any) -> np.ndarray:
+        work, lanes = self._trained.work, self._trained.lanes[build].fitted(len(runs))
+        places = [self._book.find(run) for run in runs]
+        places = [p if p[0].kept else self._trained.again(r) for r, p in zip(runs, places, strict=True)]
+        best = gathered(places).best
+        columns = {
+            name: [self.trials[trial].traced[name] for trial, _, _ in runs] for name in self.trials[runs[0][0]].traced
+        }
+        columns = {name: narrowed(name, np.asarray(column)) for name, column in columns.items()}
+        capacity = lanes.capacity(len(runs))
+        positions = lanes.positions(len(runs), capacity)
+        by_lane = spread_out((columns, best.params, best.model_state), positions, capacity)
+        parts = lanes.place(lanes.parts(len(runs), capacity), lanes=True)
+        programs = group_programs(build, work.batch_size, work.monitor, lanes)
+        found = programs.predict(parts, *lanes.place(by_lane, lanes=True), lanes.place(inputs, lanes=False))
+        return np.asarray(found)[positions]
 
     def divergence(self) -> str:
         """A sentence on the runs that diverged; empty if none did."""
         found = []
-        for (trial, seed, fold), (result, lane) in self._places.items():
-            if result and result.status[lane] == DIVERGED:
+        for run in self._runs:
+            if run in self._book and self._book.status(run) == DIVERGED:
+                trial, seed, fold = run
                 values = ", ".join(f"{name}={_short(value)}" for name, value in self.trials[trial].values.items())
-                step = int(result.states.step[lane])
                 place = f"seed {seed}" + ("" if self.folds is None else f", fold {fold}")
-                found.append(f"trial {trial} ({', '.join(filter(None, [values, place]))}) at step {step}")
+                found.append(
+                    f"trial {trial} ({', '.join(filter(None, [values, place]))}) at step {self._book.step(run)}"
+                )
         if not found:
             return ""
         shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
-        return f"sweep: {len(found)} of {len(self._places)} runs diverged: {shown}; the others are unaffected."
+        return f"sweep: {len(found)} of {len(self._runs)} runs diverged: {shown}; the others are unaffected."
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draws learning curves and the score against each hyperparameter into one PNG."""

@@ -26,7 +26,7 @@ from fnnet.train.evaluation import evaluated, predicted
 from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor, log_prior
 from fnnet.train.placement import Placement
 from fnnet.train.sampling import sampler, steps_per_epoch
-from fnnet.train.state import DIVERGED, RUNNING, Best, Stall, Tally, TrainState
+from fnnet.train.state import DIVERGED, FINISHED, RUNNING, Best, Stall, Tally, TrainState
 from fnnet.train.stopping import EarlyStopping, watched
 from fnnet.trees import global_norm, squared_norm, tree_where
 from fnnet.types import Array, Integer, PyTree
@@ -43,8 +43,8 @@ class Training(NamedTuple):
     - ``chunk(state, data, steps) -> (state, logs)``: that many updates on batches drawn without replacement.
     - ``evaluate(state, data) -> scores``: loss and metrics over every example.
     - ``predict(params, model_state, inputs) -> predictions``.
-    - ``advance(state, train, validation, start, steps, last=False, stopping=None) -> (state, rows)``: a chunk that
-      evaluates at the end of each period (an epoch, unless told) and keeps the best parameters.
+    - ``advance(state, train, validation, start, steps, last=False, stopping=None, until=None) -> (state, rows)``: a
+      chunk that evaluates at the end of each period (an epoch, unless told) and keeps the best parameters.
     """
 
     init: Callable[..., TrainState]
@@ -94,8 +94,8 @@ def functions(
         state, loss, grads = update(state, batch)
         return state, {"loss": loss, "gradient_norm": global_norm(grads)}
 
-    def update(state: TrainState, batch: Dataset) -> tuple[TrainState, Array, PyTree]:
-        """One update: the state after it, the loss and the gradient."""
+    def update(state: TrainState, batch: Dataset, until: Integer | None = None) -> tuple[TrainState, Array, PyTree]:
+        """One update: the state after it, the loss and the gradient; none if ``until`` so many steps are done."""
         key = draws.key_for(state.key, draws.NOISE, state.step)
         if placement is not None:
             batch = placement.divide(batch)
@@ -125,6 +125,8 @@ def functions(
         omitted = skipped(optimizer_state)
         finite = (jnp.isfinite(value) | omitted) & jnp.isfinite(squared_norm(updates))
         running = state.status == RUNNING
+        if until is not None:
+            running &= state.step < until
         parts = Tally(loss, weight)
         done = state._replace(
             params=apply_updates(state.params, updates),
@@ -164,13 +166,15 @@ def functions(
         steps: Integer,
         last: Any = False,
         stopping: EarlyStopping | None = None,
+        until: Integer | None = None,
     ) -> tuple[TrainState, dict[str, Array]]:
         """As many ``steps`` from step ``start``, which is the state's own unless it has diverged before.
 
         ``start`` is not read from the state so that it stays one number when states are mapped: then the
-        evaluation at the end of a period is a branch, and not computed at every step for every lane. If these are
-        the ``last`` steps, their end is the end of a period too. ``rows`` has `ROWS_A_CALL` values a score, NaN
-        where no period of a running state ended.
+        evaluation at the end of a period is a branch, and not computed at every step for every lane. Only where it
+        stands in its period matters. If these are the ``last`` steps, their end is the end of a period too. A state
+        that has done ``until`` steps does no more, and is finished at the end of that period. ``rows`` has
+        `ROWS_A_CALL` values a score, NaN where no period of a running state ended.
         """
         draw = sampler(train, batch_size)
         checked = validation.whole() if isinstance(validation, Selection) else validation
@@ -193,7 +197,12 @@ def functions(
             tally = tree_where(running, Tally(*(jnp.zeros_like(total) for total in state.tally)), state.tally)
             row = {name: jnp.where(running, value, jnp.nan).astype(now.dtype) for name, value in row.items()}
             state = state._replace(best=best, tally=tally)
-            return state if stopping is None else watched(state, now, chosen, stopping), row
+            if stopping is not None:
+                state = watched(state, now, chosen, stopping)
+            if until is not None:
+                done = (state.status == RUNNING) & (state.step >= until)
+                state = state._replace(status=jnp.where(done, FINISHED, state.status))
+            return state, row
 
         names = ["train/loss"] + ([f"validation/{name}" for name in score] if validation is not None else [])
         names += ["gradient_norm"] + (["learning_rate"] if reads_rate else [])
@@ -207,7 +216,7 @@ def functions(
             ends = (now == left) | (last & (done + now == steps))
 
             def one(index: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
-                state, _, grads = update(carry[0], draw(carry[0]))
+                state, _, grads = update(carry[0], draw(carry[0]), until)
                 # Asked for once a period: a sum over all parameters at every step would cost a tenth of a small one.
                 wanted = ends & (index == now - 1)
                 norm = carry[1]

@@ -50,22 +50,27 @@ def drive(
     limit: Callable[[int], int] = lambda done: 2**31 - 1,
     record: Record | None = None,
     agree: Callable[[int], int] = int,
+    seconds_a_step: float | None = None,
 ) -> Driven:
     """Calls ``advance(state, start, steps, last)`` until all are done, the report says stop, or it is interrupted.
 
-    A first call of no steps compiles, so that compile time and training time are told apart. How the steps are
-    cut into chunks follows the clock and ``limit(done)``, the most steps of the next call, and changes no result
-    (`Training.advance` is invariant to it). Several processes ``agree`` on it.
+    A first call of no steps compiles, so that compile time and training time are told apart; there is none if it is
+    known how many ``seconds_a_step`` takes. How the steps are cut into chunks follows the clock and ``limit(done)``,
+    the most steps of the next call, and changes no result (`Training.advance` is invariant to it). Several processes
+    ``agree`` on it.
     """
-    began = time.perf_counter()
-    state, rows = advance(state, start, 0, False)
-    jax.block_until_ready(rows)
-    compile_seconds = time.perf_counter() - began
-    compiled(compile_seconds)
-
-    record = record or Record()
-    record.add(rows, [])
-    done, now, stopped = start, min(FIRST_STEPS, period, steps - start), False
+    record = Record() if record is None else record
+    compile_seconds, done, stopped = 0.0, start, False
+    if seconds_a_step is None:
+        began = time.perf_counter()
+        state, rows = advance(state, start, 0, False)
+        jax.block_until_ready(rows)
+        compile_seconds = time.perf_counter() - began
+        compiled(compile_seconds)
+        record.add(rows, [])
+        now = min(FIRST_STEPS, period, steps - start)
+    else:
+        now = _next_chunk(done, steps, period, int(SECONDS_A_CALL / seconds_a_step))
     began = time.perf_counter()
     while done < steps and not stopped and not interrupted():
         now = agree(min(now, limit(done)))

@@ -111,6 +111,7 @@ def training(learner: Learner, *, batch_size: int | None = None, monitor: str | 
         steps: Any,
         last: Any = False,
         stopping: EarlyStopping | None = None,
+        until: Any = None,
     ) -> Any:
         room = ROWS_A_CALL * steps_per_epoch(len(train), batch_size)
         if isinstance(steps, int) and steps > room:
@@ -119,7 +120,7 @@ def training(learner: Learner, *, batch_size: int | None = None, monitor: str | 
                 f"steps is {steps}, more than the {room} of {ROWS_A_CALL} epochs, for which the history of one call "
                 f"has room. Call it in a loop.",
             )
-        return jitted.advance(state, train, validation, start, steps, last, stopping)
+        return jitted.advance(state, train, validation, start, steps, last, stopping, until)
 
     return jitted._replace(init=init, chunk=chunk, advance=advance)
 

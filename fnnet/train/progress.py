@@ -16,6 +16,11 @@ class Progress:
         self._bar: Any = tqdm(total=epochs, desc=label, disable=not shown, bar_format=shape)
         self._label = label
 
+    @classmethod
+    def none(cls) -> Progress:
+        """Shows nothing."""
+        return cls(0, "", False)
+
     def __enter__(self) -> Progress:
         self._bar.set_postfix_str("compiling")
         return self

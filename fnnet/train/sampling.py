@@ -52,7 +52,7 @@ def sampler(data: Dataset | Selection | Window, batch_size: int | None) -> Calla
     take = data.take if isinstance(data, Selection) else functools.partial(gathered, data)
 
     def draw(state: TrainState) -> Dataset:
-        rows, inside = batch_rows(state.step, state.key, examples, batch_size)
+        rows, inside = batch_rows(state.step, draws.root_for(state.key, draws.ORDER), examples, batch_size)
         batch = take(rows)
         return batch if examples % batch_size == 0 else counted(batch, inside)
 

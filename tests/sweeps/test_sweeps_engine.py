@@ -9,10 +9,10 @@ import pytest
 
 import fnnet
 from fnnet import data, errors, hp, losses, metrics, nn, optim
-from fnnet.sweeps.engine import places, root_keys
 from fnnet.sweeps.lanes import choose_lanes
 from fnnet.sweeps.planning import Build
 from fnnet.sweeps.programs import group_programs
+from fnnet.sweeps.work import root_keys
 from fnnet.train.learner import Monitor
 
 KEY = jax.random.key(2)
@@ -43,7 +43,7 @@ def test_a_run_of_a_sweep_is_the_fit_with_its_key_and_hyperparameters(swept, flo
 
 
 def test_keys_depend_on_trial_and_seed_alone():
-    keys = root_keys(KEY, places([5, 2], 3))
+    keys = root_keys(KEY, jnp.array([(t, s, 0) for t in (5, 2) for s in range(3)], jnp.uint32))
     expected = [jax.random.fold_in(jax.random.fold_in(KEY, t), s) for t in (5, 2) for s in range(3)]
     np.testing.assert_array_equal(jax.random.key_data(keys), [jax.random.key_data(k) for k in expected])
 
@@ -121,9 +121,12 @@ def test_law_7_permuted_lanes_give_permuted_results(flowers, learner, same):
     def trained(order):
         columns = {"drop_rate": np.linspace(0.1, 0.5, 8), "learning_rate": np.geomspace(1e-3, 0.1, 8)}
         columns = {name: jnp.asarray(values[order], jnp.float32) for name, values in columns.items()}
-        columns, keys = policy.place((columns, root_keys(KEY, places(order, 1))), lanes=True)
-        state = programs.init(columns, keys, train.inputs[:1])
-        state, rows = programs.advance(columns, state, None, None, train, validation, np.int32(0), np.int32(8))
+        runs = jnp.stack([jnp.asarray(order, jnp.uint32), *jnp.zeros((2, 8), jnp.uint32)], axis=1)
+        parts = policy.parts(8, 8)
+        columns, keys, parts, ends = policy.place((columns, root_keys(KEY, runs), parts, np.full(8, 8)), lanes=True)
+        state = programs.init(parts, columns, keys, train.inputs[:1])
+        now = np.int32(0), np.int32(8), None
+        state, rows = programs.advance(parts, columns, state, None, ends, None, train, validation, *now)
         state = state._replace(key=jax.random.key_data(state.key))
         return jax.tree.map(np.asarray, (state, rows))
 

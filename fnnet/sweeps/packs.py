@@ -1,0 +1,239 @@
+"""Training the runs of one structure: as many at once as fit, the others as soon as there is room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnnet.sweeps.book import Book, Part, RunId, on_host
+from fnnet.sweeps.costs import Cost
+from fnnet.sweeps.lanes import Lanes, spread_out
+from fnnet.sweeps.planning import Group
+from fnnet.sweeps.programs import group_programs
+from fnnet.sweeps.work import Work
+from fnnet.train.driving import drive
+from fnnet.train.history import Record
+from fnnet.train.programs import Programs
+from fnnet.train.state import FINISHED, RUNNING, TrainState
+
+ROUNDS = 16
+"""How often, over the longest run, it is asked whether lanes have become free: a fixed number of steps apart, and not
+of seconds, so that it does not depend on the clock which runs fly together."""
+
+FREE = 0.25
+"""Share of the lanes in flight that have to be free before the others are packed anew, which moves all states."""
+
+
+class Host(Protocol):
+    """What the packs need of the sweep that they belong to."""
+
+    book: Book
+
+    def interrupted(self) -> bool:
+        """Whether to stop."""
+
+    def watch(self, runs: Sequence[RunId], state: TrainState, lanes: np.ndarray, pace: float) -> None:
+        """Is told after each chunk of the runs in flight, the states of all lanes, and steps a second."""
+
+    def compiled(self, seconds: float) -> None:
+        """Is told how long compiling took."""
+
+    def due(self) -> bool:
+        """Whether runs in flight should be entered, so that little is lost."""
+
+    def enter(self, part: Part) -> None:
+        """Takes in what is newer."""
+
+
+class Packs:
+    """Trains the runs of one group of trials.
+
+    Args:
+        group: trials of one structure.
+        work: what all runs have in common.
+        lanes: how lanes are computed.
+        at_once: the most runs in flight.
+        host: the sweep.
+    """
+
+    def __init__(self, group: Group, work: Work, lanes: Lanes, at_once: int, host: Host) -> None:
+        self.work, self.host, self.at_once = work, host, at_once
+        self.cost = Cost()
+        self.assign(group)
+        self.use(lanes)
+
+    def assign(self, group: Group) -> None:
+        """Other trials of the same structure, or other hyperparameters of the same ones."""
+        self.group = group
+        self._row = {trial: row for row, trial in enumerate(group.trials)}
+
+    def use(self, lanes: Lanes) -> None:
+        """Computes lanes in another way from now on."""
+        work = self.work
+        self.lanes = lanes
+        self.programs: Programs = group_programs(self.group.build, work.batch_size, work.monitor, lanes, work.period)
+        self._data = [lanes.place(data, lanes=False) for data in (work.train, work.validation)]
+        split = None if work.split is None else jax.tree.map(jnp.asarray, tuple(work.split))
+        self._tables = lanes.place(split, lanes=False)
+        self._widest = 0
+        self._pace: dict[int, float] = {}
+
+    def train(self, until: Mapping[RunId, int], generation: int) -> None:
+        """Trains each run until it has done so many updates, has stopped, or has diverged."""
+        waiting = [run for run, steps in until.items() if self._goes_on(run, steps)]
+        flying: list[RunId] = []
+        self._widest = max(self._widest, min(len(waiting), self.at_once))
+        while (waiting or flying) and not self.host.interrupted():
+            room = self.at_once - len(flying)
+            flying, waiting = flying + waiting[:room], waiting[room:]
+            try:
+                flying = self._fly(flying, until, generation)
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error) or len(flying) <= self.lanes.unit:
+                    raise
+                # What was in flight begins again where the book has it; every draw comes from a key, so that it ends
+                # the same.
+                self.at_once = self._widest = max(self.lanes.unit, len(flying) // 2)
+                flying, waiting = [], flying + waiting
+
+    def _goes_on(self, run: RunId, until: int) -> bool:
+        book = self.host.book
+        return run not in book or (book.status(run) in (RUNNING, FINISHED) and book.step(run) < until)
+
+    def _fly(self, runs: list[RunId], until: Mapping[RunId, int], generation: int) -> list[RunId]:
+        """Trains these runs until enough of them have ended, and gives those that go on."""
+        work, book, lanes = self.work, self.host.book, self.lanes
+        capacity = lanes.capacity(len(runs), self._widest)
+        positions, parts = lanes.positions(len(runs), capacity), lanes.parts(len(runs), capacity)
+
+        def placed(tree: Any) -> Any:
+            return lanes.place(spread_out(tree, positions, capacity), lanes=True)
+
+        numbers = np.array(runs)
+        rows = [self._row[trial] for trial in numbers[:, 0]]
+        columns = placed({name: column[rows] for name, column in self.group.hyperparameters.items()})
+        fold = placed(numbers[:, 2].astype(np.int32)) if work.folds else None
+        targets, before = np.array([until[run] for run in runs], np.int32), np.array([book.step(run) for run in runs])
+        ends, active = placed(targets), lanes.place(parts, lanes=True)
+        stretch = _Stretch(runs, book)
+        state = self._states(runs, columns, active, placed)
+
+        def advance(state: Any, start: int, steps: int, last: bool) -> Any:
+            now = np.int32(start % work.period), np.int32(steps)
+            return self.programs.advance(
+                active, columns, state, fold, ends, self._tables, *self._data, *now, work.stopping
+            )
+
+        def compiled(seconds: float) -> None:
+            stretch.compile_seconds += seconds
+            self.host.compiled(seconds)
+
+        def enter(state: TrainState, record: Record) -> np.ndarray:
+            now = on_host(state, positions)
+            part = stretch.part(now, {name: values[positions] for name, values in record.rows.items()}, generation)
+            going = now.status == RUNNING
+            for some in (~going, going):  # what has ended stands apart, so that it alone is kept once the others go on
+                if some.any():
+                    self.host.enter(part.at(np.flatnonzero(some)))
+            return now.status
+
+        flown = 0
+
+        def report(step: int, record: Record, state: TrainState, pace: float) -> bool:
+            nonlocal flown
+            flown = step
+            self.host.watch(runs, state, positions, pace)
+            going = bool((np.asarray(state.status)[positions] == RUNNING).any())
+            if going and step % work.period == 0 and self.host.due():
+                enter(state, record)
+            return not going
+
+        record, done = Record(), 0
+        left = int(-(-(targets - before) // work.period).max())
+        a_round = max(1, -(-work.steps // work.period) // ROUNDS)
+        while True:
+            stop, pace = min(done + a_round, left), self._pace.get(capacity)
+            driven = drive(
+                advance, state, start=done * work.period, steps=stop * work.period, period=work.period,
+                interrupted=self.host.interrupted, compiled=compiled, report=report, record=record,
+                seconds_a_step=None if pace is None else pace * int(parts.max()),
+            )  # fmt: skip
+            state = driven.state
+            if flown > done * work.period:
+                self._pace[capacity] = driven.seconds / (flown - done * work.period) / int(parts.max())
+            done, free = stop, (np.asarray(state.status)[positions] != RUNNING).mean()
+            if driven.interrupted or done == left or free >= FREE:
+                break
+        status = enter(state, record)
+        computed = int(parts.sum()) * (lanes.width or capacity // lanes.mesh.size)
+        useful = sum(book.step(run) for run in runs) - int(before.sum())
+        self.cost.add(stretch.seconds, stretch.compile_seconds, flown, computed, len(runs), useful)
+        return [run for run, code in zip(runs, status, strict=True) if code == RUNNING]
+
+    def _states(self, runs: list[RunId], columns: Any, active: Any, placed: Callable[[Any], Any]) -> TrainState:
+        """The states of these runs on the devices: new ones, or as the book has them."""
+        book = self.host.book
+        numbers = placed(np.array(runs, np.uint32))
+        keys = self.lanes.place(self.work.keys(numbers), lanes=True)
+        if not any(run in book for run in runs):
+            return self.programs.init(active, columns, keys, self._data[0].inputs[:1])
+        self._begin([run for run in runs if run not in book])
+        state = placed(book.stacked(runs))
+        return state._replace(status=placed(np.full(len(runs), RUNNING, np.int32)), key=keys)
+
+    def _begin(self, runs: list[RunId]) -> None:
+        """Enters new runs at step 0."""
+        if not runs:
+            return
+        capacity = self.lanes.capacity(len(runs), self._widest)
+        positions = self.lanes.positions(len(runs), capacity)
+
+        def placed(tree: Any) -> Any:
+            return self.lanes.place(spread_out(tree, positions, capacity), lanes=True)
+
+        rows = [self._row[trial] for trial, _, _ in runs]
+        columns = placed({name: column[rows] for name, column in self.group.hyperparameters.items()})
+        active = self.lanes.place(self.lanes.parts(len(runs), capacity), lanes=True)
+        state = on_host(self._states(runs, columns, active, placed), positions)
+        self.host.book.add(Part(runs, state.status, state.step, np.zeros(len(runs)), {}, -1, state))
+
+
+class _Stretch:
+    """The time that some runs spend together, and their histories before and after it."""
+
+    def __init__(self, runs: list[RunId], book: Book) -> None:
+        self._runs = runs
+        self._before = np.array([book.step(run) for run in runs])
+        self._seen = np.array([book.evaluations(run) for run in runs])
+        self._spent = np.array([book.seconds(run) for run in runs])
+        self._rows = book.rows(runs, book.names(), int(self._seen.max()))
+        self._began = time.perf_counter()
+        self.compile_seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning, without compiling."""
+        return time.perf_counter() - self._began - self.compile_seconds
+
+    def part(self, now: TrainState, rows: Mapping[str, np.ndarray], generation: int) -> Part:
+        """The runs with these states, and these rows (runs, evaluations) since the beginning."""
+        done = now.step - self._before
+        seconds = self._spent + self.seconds * done / max(done.sum(), 1)
+        return Part(self._runs, now.status, now.step, seconds, self._joined(rows), generation, now)
+
+    def _joined(self, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        joined = {}
+        for name, new in rows.items():
+            room = int(self._seen.max()) + new.shape[1]
+            joined[name] = np.full((len(self._runs), room), np.nan, new.dtype)
+            if name in self._rows:
+                joined[name][:, : self._rows[name].shape[1]] = self._rows[name]
+            for seen in np.unique(self._seen):
+                lanes = self._seen == seen
+                joined[name][lanes, seen : seen + new.shape[1]] = new[lanes]
+        return joined

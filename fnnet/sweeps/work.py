@@ -1,0 +1,118 @@
+"""What the runs of a sweep have in common: data, lengths, keys."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnnet import draws
+from fnnet.data import Dataset
+from fnnet.data import folds as deal
+from fnnet.data.folding import row_tables
+from fnnet.errors import HyperparameterError, StructureError, within
+from fnnet.train.learner import Monitor
+from fnnet.train.stopping import EarlyStopping
+from fnnet.types import Array
+
+SHARED, SCHEDULING = np.uint32(2**32 - 1), np.uint32(2**32 - 2)
+"""Folded into the root key where a trial's number would be, for draws that all trials share and for the scheduler."""
+
+SHAREABLE = {
+    "initialization": (draws.INITIALISATION,),
+    "data": (draws.ORDER, draws.AUGMENTATION),
+    "dropout": (draws.NOISE,),
+}
+"""What runs may draw in common, and the purposes of `fnnet.draws` that it means."""
+
+
+class Split(NamedTuple):
+    """The rows of each fold, (folds, n), and which of them count, None for all; see `data.folding.Selection`."""
+
+    train: tuple[np.ndarray, np.ndarray | None]
+    validation: tuple[np.ndarray, np.ndarray | None]
+
+
+class Work(NamedTuple):
+    """What the runs of a sweep have in common; ``steps`` is the most updates of a run."""
+
+    train: Dataset
+    validation: Dataset | None
+    split: Split | None
+    batch_size: int | None
+    monitor: Monitor
+    seeds: int
+    folds: int | None
+    steps: int
+    per_epoch: int
+    period: int
+    stopping: EarlyStopping | None
+    share: tuple[str, ...]
+    key: Array
+
+    def runs(self, trials: Iterable[int]) -> list[tuple[int, int, int]]:
+        """Trial, seed and fold of each run of these trials, in the order of the table."""
+        return list(itertools.product(trials, range(self.seeds), range(self.folds or 1)))
+
+    def steps_for(self, epochs: int) -> int:
+        """The updates of so many epochs, up to the next evaluation."""
+        return min(-(-epochs * self.per_epoch // self.period) * self.period, self.steps)
+
+    def keys(self, runs: Any) -> Array:
+        """The root keys of runs, (runs, 3) whole numbers."""
+        return root_keys(self.key, jnp.asarray(runs, jnp.uint32), self.folds is not None, self.share)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def root_keys(key: Array, runs: Array, folded: bool = False, share: Sequence[str] = ()) -> Array:
+    """The root key of each run: ``fold_in(fold_in(key, trial), seed)``, and the fold folded in last if there are some.
+
+    Args:
+        key: of the sweep.
+        runs: (runs, 3), trial, seed and fold of each.
+        folded: whether there are folds.
+        share: what the trials draw in common; a run then has a key for each purpose of `fnnet.draws`, and those that
+            are shared do not know the trial.
+
+    Returns:
+        Keys (runs,), or (runs, purposes).
+    """
+
+    def root(trial: Any, seed: Any, fold: Any) -> Array:
+        own = jax.random.fold_in(jax.random.fold_in(key, trial), seed)
+        return jax.random.fold_in(own, fold) if folded else own
+
+    def roots(run: Array) -> Array:
+        own = root(*run)
+        if not share:
+            return own
+        common, shared = root(SHARED, *run[1:]), {purpose for name in share for purpose in SHAREABLE[name]}
+        return jnp.stack([common if purpose in shared else own for purpose in range(draws.PURPOSES)])
+
+    return jax.vmap(roots)(runs)
+
+
+def check_share(share: Any) -> tuple[str, ...]:
+    """What runs draw in common, in a fixed order."""
+    names = (share,) if isinstance(share, str) else tuple(share)
+    for name in names:
+        if name not in SHAREABLE:
+            raise HyperparameterError(
+                "sweep", f"share names {name!r}, but trials can share only {', '.join(map(repr, SHAREABLE))}."
+            )
+    return tuple(name for name in SHAREABLE if name in names)
+
+
+def check_folds(train: Dataset, validation: Any, folds: Any, key: Array) -> Split | None:
+    """The rows of each fold, or None without folds."""
+    if folds is None:
+        return None
+    if validation is not None:
+        raise StructureError("sweep", "folds= takes validation data from the training data, so leave validation= out.")
+    with within("sweep"):
+        return Split(*row_tables(deal(train, folds, key=key)))
