@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from fnnet.train.state import FINISHED, STOPPED_EARLY, TrainState
+from fnnet.train.state import FINISHED, RUNNING, STOPPED_EARLY, TrainState
 from fnnet.types import PyTree
 
 RunId: TypeAlias = tuple[int, int, int]
@@ -96,6 +96,10 @@ class Book:
         """The updates that a run has done; 0 if it was not begun."""
         part, lane = self._places.get(run, (None, 0))
         return 0 if part is None else int(part.step[lane])
+
+    def goes_on(self, run: RunId, until: int) -> bool:
+        """Whether there is something to do for a run that is sent to this step."""
+        return run not in self or (self.status(run) in (RUNNING, FINISHED) and self.step(run) < until)
 
     def generation(self, run: RunId) -> int:
         """The last decision of the scheduler that a run has followed; −1 if none."""

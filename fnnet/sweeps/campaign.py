@@ -11,7 +11,7 @@ import numpy as np
 from fnnet.recipes import describe
 from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.drawing import Trial
-from fnnet.sweeps.generations import Generation, Scheduler, behind, decide, inherit, scores_of, together
+from fnnet.sweeps.generations import Generation, Scheduler, decide, inherit, scores_of, together
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.ledger import Ledger
 from fnnet.sweeps.packs import Packs
@@ -81,7 +81,7 @@ class Campaign:
                 for run in self.work.runs([trial])
             }
             self._train(steps, parents)
-            if any(behind(self.book, [run], step) for run, step in steps.items()):
+            if any(self.book.goes_on(run, step) for run, step in steps.items()):  # it was interrupted
                 break
             scores = scores_of(self.book, self.work, until, sent)
             self.past.append(Generation(until, sent, parents, scores))
@@ -96,17 +96,16 @@ class Campaign:
         if (parents[:, 0] != np.arange(len(parents))).any():
             check_ranges(self.learner, self.trials)
         for group in group_trials(self.learner, self.trials):
-            mine = [trial for trial in group.trials if (trial, 0, 0) in steps]
-            if mine and not self.interrupted():
-                packs = self._packs_of(group, mine)
-                packs.train({run: steps[run] for run in self.work.runs(mine)}, len(self.past))
+            runs = [run for run in self.work.runs(group.trials) if run in steps and self.book.goes_on(run, steps[run])]
+            if runs and not self.interrupted():
+                self._packs_of(group, len(runs)).train({run: steps[run] for run in runs}, len(self.past))
 
-    def _packs_of(self, group: Group, trials: list[int]) -> Packs:
+    def _packs_of(self, group: Group, runs: int) -> Packs:
         packs = self._packs.get(group.build)
         if packs is None:
             if group.build not in self.checked:
                 check_group(group, self.space, self.work.train, self.work.validation, self.work.batch_size)
-            lanes = self.lanes.fitted(len(self.work.runs(trials)))
+            lanes = self.lanes.fitted(runs)
             self._packs[group.build] = packs = Packs(group, self.work, lanes, EVERYTHING, self)
         packs.assign(group)
         return packs
@@ -121,7 +120,9 @@ class Campaign:
             return training.init(key, x)
 
         columns = {name: column[row] for name, column in group.hyperparameters.items()}
-        return jax.eval_shape(init, columns, work.key, work.train.inputs[:1])._replace(key=())
+        inputs = work.train.inputs
+        one = jax.ShapeDtypeStruct((1, *inputs.shape[1:]), inputs.dtype)
+        return jax.eval_shape(init, columns, work.key, one)._replace(key=())
 
     def watch(self, runs: Sequence[RunId], state: TrainState, lanes: np.ndarray, pace: float) -> None:
         """Shows how far the sweep is."""

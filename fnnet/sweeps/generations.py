@@ -13,7 +13,7 @@ from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.drawing import Trial, descend
 from fnnet.sweeps.schedulers import Decisions
 from fnnet.sweeps.work import SCHEDULING, Work
-from fnnet.train.state import DIVERGED, RUNNING, STOPPED_EARLY
+from fnnet.train.state import RUNNING, STOPPED_EARLY
 from fnnet.types import Array
 
 Scheduler = Callable[[np.ndarray, np.ndarray, Array], Decisions]
@@ -126,9 +126,3 @@ def _score(book: Book, work: Work, run: RunId, step: int) -> float:
     if np.isfinite(curve).any() and book.status(run) == STOPPED_EARLY:
         return float(np.nanmax(curve) if work.monitor.maximize else np.nanmin(curve))
     return np.nan
-
-
-def behind(book: Book, runs: Sequence[RunId], step: int) -> bool:
-    """Whether a run that could go on has not got to this step."""
-    ended = (STOPPED_EARLY, DIVERGED)
-    return any(book.step(run) < step and not (run in book and book.status(run) in ended) for run in runs)

@@ -19,7 +19,7 @@ from fnnet.sweeps.work import Work
 from fnnet.train.driving import drive
 from fnnet.train.history import Record
 from fnnet.train.programs import Programs
-from fnnet.train.state import FINISHED, RUNNING, TrainState
+from fnnet.train.state import RUNNING, TrainState
 
 ROUNDS = 16
 """How often, over the longest run, it is asked whether lanes have become free: a fixed number of steps apart, and not
@@ -84,8 +84,8 @@ class Packs:
         self._pace: dict[int, float] = {}
 
     def train(self, until: Mapping[RunId, int], generation: int) -> None:
-        """Trains each run until it has done so many updates, has stopped, or has diverged."""
-        waiting = [run for run, steps in until.items() if self._goes_on(run, steps)]
+        """Trains each run, all of which can go on, until it has done so many updates, has stopped, or has diverged."""
+        waiting = list(until)
         flying: list[RunId] = []
         self._widest = max(self._widest, min(len(waiting), self.at_once))
         while (waiting or flying) and not self.host.interrupted():
@@ -100,10 +100,6 @@ class Packs:
                 # the same.
                 self.at_once = self._widest = max(self.lanes.unit, len(flying) // 2)
                 flying, waiting = [], flying + waiting
-
-    def _goes_on(self, run: RunId, until: int) -> bool:
-        book = self.host.book
-        return run not in book or (book.status(run) in (RUNNING, FINISHED) and book.step(run) < until)
 
     def _fly(self, runs: list[RunId], until: Mapping[RunId, int], generation: int) -> list[RunId]:
         """Trains these runs until enough of them have ended, and gives those that go on."""
@@ -122,6 +118,9 @@ class Packs:
         ends, active = placed(targets), lanes.place(parts, lanes=True)
         stretch = _Stretch(runs, book)
         state = self._states(runs, columns, active, placed)
+        if capacity not in self._pace:  # its program was compiled just now
+            jax.block_until_ready(state.step)
+            stretch.compile_seconds = stretch.seconds
 
         def advance(state: Any, start: int, steps: int, last: bool) -> Any:
             now = np.int32(start % work.period), np.int32(steps)

@@ -72,8 +72,8 @@ class Sweep:
     @functools.cached_property
     def history(self) -> History:
         """Scores by name, arrays (runs, evaluations) in the order of the table; NaN where a run did not get to."""
-        names = self._book.names()
-        return History(self._book.rows(self._runs, names, max(map(self._book.evaluations, self._runs), default=0)))
+        room = max(map(self._book.evaluations, self._runs), default=0)
+        return History(self._book.rows(self._runs, self._book.names(), max(room, 1)))
 
     @functools.cached_property
     def table(self) -> Any:
@@ -238,7 +238,9 @@ class Sweep:
     def _why_not(self, run: RunId) -> str:
         if run in self._runs:
             return (
-                "the scheduler did not begin it" if self._trained.scheduled else "the sweep was interrupted before it"
+                "the scheduler did not begin it"
+                if self._trained.scheduled
+                else "the sweep was interrupted before that run"
             )
         has = f"the sweep has trials 0 to {len(self.trials) - 1} and seeds 0 to {self.seeds - 1}"
         return has + ("" if self.folds is None else f", each with folds 0 to {self.folds - 1}")

@@ -65,7 +65,7 @@ class Work(NamedTuple):
 
     def keys(self, runs: Any) -> Array:
         """The root keys of runs, (runs, 3) whole numbers."""
-        return root_keys(self.key, jnp.asarray(runs, jnp.uint32), self.folds is not None, self.share)
+        return root_keys(self.key, np.asarray(runs, np.uint32), self.folds is not None, self.share)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))

@@ -1,6 +1,7 @@
 """The folder of a sweep, and Ctrl-C."""
 
 import json
+import re
 import signal
 
 import jax
@@ -12,7 +13,7 @@ import fnnet
 from fnnet import errors, hp, nn
 from fnnet.train.progress import Progress
 
-FILES = ["asked.json", "best.safetensors", "history.parquet", "table.csv", "table.parquet"]
+FILES = ["asked.json", "best.safetensors", "cost.json", "history.parquet", "runs", "table.csv", "table.parquet"]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,7 @@ def test_what_was_asked_is_written_down(kept):
     asked = json.loads((kept[1] / "asked.json").read_text())
     assert asked.pop("versions")["fnnet"] == fnnet.__version__
     assert asked.pop("structures")[0].startswith("Learner(model=")
+    assert re.fullmatch(r"3\.\d+ [0-9a-f]{16}", asked.pop("learner's code"))
     digests = {part: facts.pop("digest") for part, facts in asked["data"].items()}
     assert digests["train"] != digests["validation"]
     assert asked == {
@@ -60,7 +62,11 @@ def test_what_was_asked_is_written_down(kept):
         "early_stopping": None,
         "epochs": 3,
         "batch_size": 5,
+        "updates_an_epoch": 4,
         "sampler": "random",
+        "scheduler": None,
+        "share": [],
+        "command": None,
         "monitor": {"name": "validation/accuracy", "maximize": True},
         "key": jax.random.key_data(jax.random.key(2)).tolist(),
         "data": {
@@ -87,9 +93,9 @@ def test_the_same_call_may_write_again_and_another_may_not(kept, sweep_flowers, 
     sweep_flowers(space, trials=3, seeds=2, out=folder)
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "table.parquet").drop(columns="seconds"), before)
     with pytest.raises(errors.FileError) as caught:
-        sweep_flowers(space, trials=3, seeds=2, epochs=4, out=folder)
+        sweep_flowers(space, trials=3, seeds=2, epochs=2, out=folder)
     assert str(caught.value) == (
-        f"sweep: {folder} holds another sweep: its epochs was 3 and now is 4. "
+        f"sweep: {folder} holds another sweep: it has 3 epochs and now 2 are asked for, but a sweep can only grow. "
         f"Choose another out=, or delete the folder."
     )
     with pytest.raises(errors.FileError, match=r"its key was .* and now is"):
@@ -125,7 +131,7 @@ def test_a_sweep_in_which_all_diverged_has_a_folder_without_best_model(tmp_path,
     rows = [{"learning_rate": float("nan"), "drop_rate": 0.2}] * 5
     with pytest.warns(errors.DivergenceWarning, match="5 of 5 runs diverged"):
         swept = sweep_flowers(rows, out=tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FILES if name[0] != "b"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FILES if name != "best.safetensors"]
     assert len(pd.read_parquet(tmp_path / "history.parquet")) == 0
     assert len(pd.read_parquet(tmp_path / "table.parquet")) == 5
     assert "best validation/accuracy nan" in repr(swept)
