@@ -21,7 +21,7 @@ class Decisions(NamedTuple):
         epochs: (trials,) whole numbers: go on until so many epochs have been seen, at most those of the sweep. A
             trial that is not sent further than it is rests, and may be sent further by a later call.
         parents: (trials,) or (trials, 2) whole numbers: the trials whose hyperparameters each trial takes, itself
-            where it stays as it is; None where all do. Of two parents each gives about half.
+            where it stays as it is; None where all do. Of two parents, each hyperparameter comes from one or the other.
         spread: (trials,) at least 0: how far drawn hyperparameters move then, as a standard deviation in their unit
             interval; None for not at all.
         warm: whether a trial that has another parent goes on from a copy of this parent's state, its epochs
