@@ -12,6 +12,7 @@ from fnnet.report.runs import Runs
 from fnnet.report.scales import MISSING, categories, is_categorical, numbers_of, spread_over_decades, ticks_of
 from fnnet.report.style import number, shortened
 
+
 class Dimension(NamedTuple):
     """One axis.
 

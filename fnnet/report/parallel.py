@@ -117,8 +117,8 @@ def _gathered(dimension: Dimension, top: np.ndarray, runs: Runs) -> tuple[float,
         share = np.mean(np.where(np.isfinite(places), places, -1) == value)
         if count < 0.7 * len(top) or share > 0.6:
             return None
-        text = MISSING if value < 0 else dimension.value(float(value))
-        return float(share * len(top) / count), f"{dimension.name} {text} ({count})"
+        text = f"no {dimension.name}" if value < 0 else f"{dimension.name} {dimension.value(float(value))}"
+        return float(share * len(top) / count), f"{text} ({count})"
     there = places[top][np.isfinite(places[top])]
     if len(there) < 0.8 * len(top):
         return None

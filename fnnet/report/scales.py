@@ -100,9 +100,9 @@ def places_of(axes: Any, column: Any) -> Places:
     if missing.any():
         _tick_aside(axes, aside, begin, end, log)
         axes.set_xlim(aside / room**2 if log else aside - 2 * room, end)
-        width = np.random.default_rng(0).uniform(-1, 1, len(places))
-        aside = aside * room**width if log else aside + room * width
-    return Places(np.where(missing, aside, places), missing, "log" if log else "linear")
+    jitter = np.random.default_rng(0).uniform(-1, 1, len(places))
+    beside = aside * room**jitter if log else aside + room * jitter
+    return Places(np.where(missing, beside, places), missing, "log" if log else "linear")
 
 
 def _tick_aside(axes: Any, aside: float, begin: float, end: float, log: bool) -> None:

@@ -160,7 +160,12 @@ def _draw_hyperparameter(axes: Any, column: Any, runs: Runs, view: View | None) 
         inside = usable(runs) & ~outside_of(runs, view)
         dots = {**plain, "marker": "o", "color": BLUE, "alpha": 0.45, "markersize": 4, "markeredgewidth": 0}
         axes.plot(places[inside], runs.scores[inside], **dots)
-        _draw_trend(axes, np.where(missing & (kind != "strip"), np.nan, places), runs, kind)
+        there = missing & (kind != "strip")
+        _draw_trend(axes, np.where(there, np.nan, places), runs, kind)
+        known = usable(runs) & there
+        if known.any() and usable(runs).sum() >= _FEWEST_FOR_TREND:
+            ends = places[there].min(), places[there].max()
+            axes.hlines(np.median(runs.scores[known]), *ends, color=INK, linewidth=1.4, zorder=5)
     # Marks at the edge stand on the axis whatever the score's scale is.
     edge = {**plain, "transform": axes.get_xaxis_transform(), "markersize": 4.5}
     height = np.full(len(places), 0.035 if runs.maximize else 0.965)
