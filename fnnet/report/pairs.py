@@ -237,9 +237,8 @@ def _draw_pair(axes: Any, x: Dimension, y: Dimension, runs: Runs, view: View | N
     axes.spines[:].set_visible(False)
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(-0.5, height - 0.5)
-    if view is not None:
-        edges = np.arange(width + 1) - 0.5, np.arange(height + 1) - 0.5
-        axes.pcolormesh(*edges, _shades(medians, view, runs.maximize), edgecolors=RULE, linewidth=0.6)
+    shades = np.zeros((height, width, 4)) if view is None else _shades(medians, view, runs.maximize)
+    axes.pcolormesh(np.arange(width + 1) - 0.5, np.arange(height + 1) - 0.5, shades, edgecolors=RULE, linewidth=0.6)
     for row, column in itertools.product(range(height), range(width)):
         if counts[row, column] == 0 and lost[row, column]:
             axes.plot(column, row, marker="x", color=INK, markersize=4, markeredgewidth=0.8)
