@@ -10,7 +10,8 @@ import pytest
 import scipy.stats
 
 from fnnet import errors, hp, nn
-from fnnet.sweeps.planning import draw_trials, group_trials
+from fnnet.sweeps.drawing import draw_trials
+from fnnet.sweeps.planning import group_trials
 
 KEY = jax.random.key(3)
 QUANTILES = np.array([0.0, 0.25, 0.5, 0.75, 1 - 2**-53])
