@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -15,7 +15,6 @@ from fnnet.data import Dataset
 from fnnet.errors import FnnetError, HyperparameterError, StructureError
 from fnnet.recipes import describe
 from fnnet.sweeps.drawing import Trial, cell_value, explicit_rows
-from fnnet.sweeps.drawing import draw_trials as draw_trials
 from fnnet.sweeps.space import as_dimension
 from fnnet.train.checks import check_fit
 from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
@@ -36,11 +35,20 @@ class Build:
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(type(value) for _, value in self.static))
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The structure as cells of a table."""
+        return {name: cell(value) for name, value in self.static}
+
     def __call__(self, hyperparameters: Any) -> Learner:
         """The learner with these hyperparameters and the group's structure."""
         learner = self.function(**hyperparameters, **dict(self.static))
         check_learner("sweep", learner)
         return learner
+
+
+GroupKey: TypeAlias = tuple[Build, tuple[str, ...]]
+"""A structure, and the names of the numbers that are traced."""
 
 
 class Group(NamedTuple):
@@ -49,6 +57,16 @@ class Group(NamedTuple):
     build: Build
     trials: list[int]
     hyperparameters: dict[str, np.ndarray]
+
+    @property
+    def key(self) -> GroupKey:
+        """What the trials have in common."""
+        return self.build, tuple(self.hyperparameters)
+
+
+def cell(value: Any) -> Any:
+    """A hyperparameter as a table holds it: numbers, strings and booleans as they are, anything else by name."""
+    return value if isinstance(value, int | float | str | bool | None) else describe(value)
 
 
 def group_trials(learner: Callable[..., Learner], trials: list[Trial]) -> list[Group]:

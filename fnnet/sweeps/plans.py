@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 
 from fnnet.errors import check_number
-from fnnet.recipes import describe
 from fnnet.sweeps.book import nbytes
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.lanes import Lanes
@@ -85,10 +84,7 @@ class Plan(NamedTuple):
         return pd.DataFrame([self._row(plan) for plan in self.groups])
 
     def _row(self, plan: GroupPlan) -> dict[str, Any]:
-        static = dict(plan.group.build.static)
-        return {
-            name: value if isinstance(value, int | float | str) else describe(value) for name, value in static.items()
-        } | {
+        return plan.group.build.shown | {
             "runs": plan.runs,
             "parameters": plan.parameters,
             "bytes_a_lane": plan.memory.a_lane,
