@@ -104,7 +104,7 @@ def test_a_folder_that_is_none_is_said_to_be_none(folder):
     assert "is a file" in report(folder / "asked.json").output
 
 
-def test_the_folder_of_a_sweep_becomes_a_page(flowers, tmp_path):
+def test_the_folder_of_a_sweep_becomes_a_page_whose_call_gives_the_same_table(flowers, tmp_path):
     import jax
 
     import fnnet
@@ -113,11 +113,14 @@ def test_the_folder_of_a_sweep_becomes_a_page(flowers, tmp_path):
     def learner(learning_rate):
         return fnnet.Learner(nn.dense(3), losses.softmax_cross_entropy, optim.sgd(learning_rate))
 
-    fnnet.sweep(
+    sweep = fnnet.sweep(
         learner, {"learning_rate": hp.grid(0.1, 0.2)}, flowers[0], validation=flowers[1], seeds=2, epochs=3,
-        batch_size=5, key=jax.random.key(0), out=tmp_path / "sweep",
+        batch_size=5, key=jax.random.key(7), early_stopping=2, out=tmp_path / "sweep",
     )  # fmt: skip
     assert report(tmp_path / "sweep").exit_code == 0
     data = held(tmp_path / "sweep" / "report.html")
-    assert [len(curve) for curve in data["history"]["scores"]["train/loss"]] == [3, 3, 3, 3]
-    assert '"learning_rate": hp.grid(0.1, 0.2),' in data["reproduce"]
+    assert [len(curve) for curve in data["history"]["scores"]["train/loss"]] == sweep.table["epochs"].tolist()
+    assert "evaluate_every" not in data["reproduce"]  # it was left at its default
+    again = {"fnnet": fnnet, "hp": hp, "jax": jax, "learner": learner, "train": flowers[0], "validation": flowers[1]}
+    scores = [name for name in sweep.table if "/" in name]
+    pd.testing.assert_frame_equal(eval(data["reproduce"], again).table[scores], sweep.table[scores])

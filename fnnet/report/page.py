@@ -164,7 +164,20 @@ def call_of(asked: Mapping[str, Any]) -> str:
     if not isinstance(space, Mapping):
         options = tuple(name for name in options if name not in ("trials", "sampler"))
     given = [f"    {name}={asked[name]!r}," for name in options if asked.get(name) is not None]
+    if asked.get("evaluate_every") not in (None, _steps_of_an_epoch(asked)):
+        given.append(f'    evaluate_every="{asked["evaluate_every"]} steps",')
+    if asked.get("early_stopping"):
+        given.append(f"    early_stopping=fnnet.EarlyStopping({', '.join(f'{n:g}' for n in asked['early_stopping'])}),")
     if asked.get("key"):
         given.append(f'    key=jax.random.wrap_key_data(jax.numpy.array({asked["key"]}, dtype="uint32")),')
-    lines = ["fnnet.sweep(", f"    {asked.get('learner', 'learner')},", *written, f"    {data},", *given, ")"]
-    return "\n".join(lines)
+    learner = str(asked.get("learner", "learner")).rpartition(".")[2]  # as it is called where it is at hand
+    return "\n".join(["fnnet.sweep(", f"    {learner},", *written, f"    {data},", *given, ")"])
+
+
+def _steps_of_an_epoch(asked: Mapping[str, Any]) -> int | None:
+    """Evaluations are an epoch apart unless told, and a file has the number of steps; None where it cannot be known."""
+    try:
+        rows, size, folds = asked["data"]["train"]["inputs"][1], asked["batch_size"], asked.get("folds")
+        return -(-(rows - (rows // folds if folds else 0)) // size)
+    except (KeyError, IndexError, TypeError, ZeroDivisionError):
+        return None

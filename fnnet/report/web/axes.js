@@ -3,9 +3,12 @@
 /** A scale from values to pixels, linear or logarithmic: at(value), back(pixel), ticks. */
 function scale(low, high, start, end, log, wanted = 5) {
   const by = log ? Math.log10 : (value) => value;
-  const from = by(low), to = by(high);
+  const from = by(low),
+    to = by(high);
   return {
-    low, high, log,
+    low,
+    high,
+    log,
     at: (value) => start + ((by(value) - from) / (to - from)) * (end - start),
     back: (pixel) => {
       const value = from + ((pixel - start) / (end - start)) * (to - from);
@@ -16,7 +19,8 @@ function scale(low, high, start, end, log, wanted = 5) {
 }
 
 function linearTicks(low, high, wanted) {
-  const raw = (high - low) / wanted, power = 10 ** Math.floor(Math.log10(raw));
+  const raw = (high - low) / wanted,
+    power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((candidate) => candidate >= raw * 0.999);
   const ticks = [];
   for (let index = Math.ceil(low / step - 1e-9); index * step <= high + 1e-9 * step; index++)

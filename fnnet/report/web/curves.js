@@ -1,6 +1,7 @@
 // Learning curves: a panel a quantity, with the median and bands of the runs that are shown, the best and the picked.
 
 const FEWEST_FOR_BANDS = 5; // quartiles of four runs are the runs themselves
+const MOST_NAMED = 12; // colors and dashes repeat after so many
 const EPOCHS = DATA.history?.epochs ?? [];
 const SCORES = DATA.history?.scores ?? {};
 const sideOf = (name) => (name.startsWith("train/") ? "train" : "validation");
@@ -40,14 +41,17 @@ function contentOf(names) {
   }));
   const main = names.at(-1);
   const marked = picked.map((row) => ({ values: SCORES[main][row], ...markOf(row) }));
-  if (BEST !== null && shown.includes(BEST)) marked.push({ values: SCORES[main][BEST], color: DATA.colors.vermillion, dash: [], best: true });
+  if (BEST !== null && shown.includes(BEST))
+    marked.push({ values: SCORES[main][BEST], color: DATA.colors.vermillion, dash: [], best: true });
   return { series, marked, main, count: rows.length };
 }
 
 /** The values that have to be in view; on a plain axis not the steep part before the first fifth, nor stragglers. */
 function limitsOf({ series, marked }, log) {
-  const values = [], start = log ? 0 : Math.floor(EPOCHS.length / 5);
-  const take = (list) => list.forEach((value, at) => at >= start && value !== null && value !== undefined && values.push(value));
+  const values = [],
+    start = log ? 0 : Math.floor(EPOCHS.length / 5);
+  const take = (list) =>
+    list.forEach((value, at) => at >= start && value !== null && value !== undefined && values.push(value));
   for (const { bands, lines } of series) {
     if (bands) for (const side of log ? [0, 4] : [1, 3]) take(bands.map((band) => band && band[side]));
     lines.forEach(take);
@@ -64,7 +68,11 @@ function limitsOf({ series, marked }, log) {
 }
 
 function panel(quantity) {
-  let names = QUANTITIES.get(quantity), log = null, at = null, scales = null, content = null;
+  let names = QUANTITIES.get(quantity),
+    log = null,
+    at = null,
+    scales = null,
+    content = null;
   const canvas = make("canvas", { role: "img" });
   const readout = make("p", { class: "readout quiet" });
   const box = make("input", { type: "checkbox", onchange: () => ((log = box.checked), draw()) });
@@ -73,14 +81,27 @@ function panel(quantity) {
     log = null;
     draw();
   };
-  const select = make("select", { "aria-label": "Quantity of this panel", onchange: choose }, [...QUANTITIES.keys()].map((name) => make("option", { value: name }, words(name))));
+  const select = make(
+    "select",
+    { "aria-label": "Quantity of this panel", onchange: choose },
+    [...QUANTITIES.keys()].map((name) => make("option", { value: name }, words(name))),
+  );
   select.value = quantity;
-  const root = make("figure", { class: "panel" }, make("figcaption", {}, select, make("label", {}, box, " log scale")), canvas, readout);
+  const root = make(
+    "figure",
+    { class: "panel" },
+    make("figcaption", {}, select, make("label", {}, box, " log scale")),
+    canvas,
+    readout,
+  );
 
   canvas.addEventListener("pointermove", (event) => {
     if (!scales) return;
     const time = scales.x.back(event.offsetX);
-    at = EPOCHS.reduce((best, epoch, index) => (Math.abs(epoch - time) < Math.abs(EPOCHS[best] - time) ? index : best), 0);
+    at = EPOCHS.reduce(
+      (best, epoch, index) => (Math.abs(epoch - time) < Math.abs(EPOCHS[best] - time) ? index : best),
+      0,
+    );
     paint();
   });
   canvas.addEventListener("pointerleave", () => ((at = null), paint()));
@@ -89,7 +110,12 @@ function panel(quantity) {
   function wantsLog() {
     if (log !== null) return log;
     const limits = limitsOf(content, true);
-    return select.value.endsWith("loss") && limits !== null && limits[1] > 3 * limits[0] && limitsOf(content, false)[0] > -0.2 * limits[1];
+    return (
+      select.value.endsWith("loss") &&
+      limits !== null &&
+      limits[1] > 3 * limits[0] &&
+      limitsOf(content, false)[0] > -0.2 * limits[1]
+    );
   }
 
   function draw() {
@@ -102,9 +128,12 @@ function panel(quantity) {
   }
 
   function paint() {
-    const width = root.clientWidth, height = Math.max(210, Math.min(300, width * 0.55));
+    const width = root.clientWidth,
+      height = Math.max(210, Math.min(300, width * 0.55));
     if (!width) return;
-    const context = contextOf(canvas, width, height), isLog = box.checked, limits = limitsOf(content, isLog);
+    const context = contextOf(canvas, width, height),
+      isLog = box.checked,
+      limits = limitsOf(content, isLog);
     context.font = "12px system-ui, sans-serif";
     if (!limits) {
       context.fillStyle = DATA.colors.grey;
@@ -122,8 +151,14 @@ function panel(quantity) {
     context.beginPath();
     context.rect(50, 4, width - 58, height - 41);
     context.clip();
+    const { bands: wide } = content.series.at(-1);
+    if (wide)
+      for (const sides of [
+        [0, 4],
+        [1, 3],
+      ])
+        band(context, wide, sides, colorOf(content.main));
     for (const { name, bands, lines } of content.series) {
-      if (bands && name === content.main) for (const sides of [[0, 4], [1, 3]]) band(context, bands, sides, colorOf(name));
       const curves = bands ? [bands.map((values) => values && values[2])] : lines;
       for (const values of curves) line(context, values, colorOf(name), bands ? 2 : 1.3, []);
     }
@@ -147,7 +182,8 @@ function panel(quantity) {
       context.fillText(short(tick, 3), 46, y.at(tick));
     }
     context.textAlign = "center";
-    for (const tick of x.ticks.filter((value) => Number.isInteger(value))) context.fillText(short(tick), x.at(tick), height - 24);
+    for (const tick of x.ticks.filter((value) => Number.isInteger(value)))
+      context.fillText(short(tick), x.at(tick), height - 24);
     context.fillText(TIME, (52 + width - 12) / 2, height - 8);
   }
 
@@ -156,7 +192,8 @@ function panel(quantity) {
     Object.assign(context, { strokeStyle: color, fillStyle: color, lineWidth: width, lineJoin: "round" });
     context.setLineDash(dash);
     context.beginPath();
-    let going = false, points = 0;
+    let going = false,
+      points = 0;
     EPOCHS.forEach((epoch, index) => {
       const value = values[index];
       if (value === null || value === undefined || (y.log && value <= 0)) return (going = false);
@@ -173,7 +210,8 @@ function panel(quantity) {
   }
 
   function band(context, bands, [low, high], color) {
-    const { x, y } = scales, floor = (value) => y.at(y.log ? Math.max(value, y.low / 10) : value);
+    const { x, y } = scales,
+      floor = (value) => y.at(y.log ? Math.max(value, y.low / 10) : value);
     const there = EPOCHS.map((epoch, index) => [epoch, bands[index]]).filter(([, values]) => values);
     context.globalAlpha = 0.16;
     context.fillStyle = color;
@@ -191,7 +229,13 @@ function panel(quantity) {
     const apart = best.values.map((value) => (value === null ? Infinity : Math.abs(value - MONITOR.values[BEST])));
     const index = apart.indexOf(Math.min(...apart));
     if (index < 0) return;
-    Object.assign(context, { font: "18px system-ui, sans-serif", textAlign: "center", fillStyle: best.color, strokeStyle: "#fff", lineWidth: 3 });
+    Object.assign(context, {
+      font: "18px system-ui, sans-serif",
+      textAlign: "center",
+      fillStyle: best.color,
+      strokeStyle: "#fff",
+      lineWidth: 3,
+    });
     const spot = ["★", scales.x.at(EPOCHS[index]), scales.y.at(best.values[index])];
     context.strokeText(...spot);
     context.fillText(...spot);
@@ -204,7 +248,9 @@ function panel(quantity) {
     context.fillRect(Math.round(scales.x.at(EPOCHS[at])), 8, 1, height - 46);
     const parts = content.series.map(({ name, bands }) => {
       const values = bands?.[at];
-      return values ? `${sideOf(name)} median ${short(values[2])} (half ${short(values[1])} to ${short(values[3])})` : null;
+      return values
+        ? `${sideOf(name)} median ${short(values[2])} (half ${short(values[1])} to ${short(values[3])})`
+        : null;
     });
     const best = content.marked.find((mark) => mark.best)?.values[at];
     parts.push(best === null || best === undefined ? null : `best run ${short(best)}`);
@@ -217,14 +263,24 @@ function panel(quantity) {
 }
 
 function drawLegend() {
-  const rows = shown.filter((row) => !didDiverge(row)).length, banded = rows >= FEWEST_FOR_BANDS;
+  const rows = shown.filter((row) => !didDiverge(row)).length,
+    banded = rows >= FEWEST_FOR_BANDS;
   const swatch = (color, text, kind = "line", dash = []) =>
-    make("span", {}, make("i", { class: kind, style: `--color: ${color}; --dash: ${dash.length ? "dashed" : "solid"}` }), text);
+    make(
+      "span",
+      {},
+      make("i", { class: kind, style: `--color: ${color}; --dash: ${dash.length ? "dashed" : "solid"}` }),
+      text,
+    );
   const sides = [...new Set(Object.keys(SCORES).map(sideOf))].sort();
   const entries = sides.map((side) => swatch(colorOf(`${side}/`), banded ? `${side} median` : side));
-  if (banded) entries.push(swatch(DATA.colors.blue, "half of the runs", "inner"), swatch(DATA.colors.blue, "80 %", "outer"));
+  if (banded)
+    entries.push(swatch(DATA.colors.blue, "half of the runs", "inner"), swatch(DATA.colors.blue, "80 %", "outer"));
   if (BEST !== null && shown.includes(BEST)) entries.push(swatch(DATA.colors.vermillion, "best run ★"));
-  for (const row of picked) entries.push(swatch(markOf(row).color, nameOf(row), "line", markOf(row).dash));
+  for (const row of picked.slice(0, MOST_NAMED))
+    entries.push(swatch(markOf(row).color, nameOf(row), "line", markOf(row).dash));
+  if (picked.length > MOST_NAMED)
+    entries.push(make("span", { class: "quiet" }, `and ${picked.length - MOST_NAMED} more`));
   const diverged = shown.length - rows;
   if (diverged) entries.push(make("span", { class: "quiet" }, `${plural(diverged, "diverged run")} left out`));
   place("curves-legend").replaceChildren(...entries);
@@ -232,8 +288,10 @@ function drawLegend() {
 
 /** The losses beside the score that chooses, or another one. */
 function firstPanels() {
-  const chosen = quantityOf(MONITOR.name), all = [...QUANTITIES.keys()];
-  const other = ["loss", chosen].find((name) => name !== chosen && QUANTITIES.has(name)) ?? all.find((name) => name !== chosen);
+  const chosen = quantityOf(MONITOR.name),
+    all = [...QUANTITIES.keys()];
+  const other =
+    ["loss", chosen].find((name) => name !== chosen && QUANTITIES.has(name)) ?? all.find((name) => name !== chosen);
   const both = chosen.endsWith("loss") ? [chosen, other] : [other, chosen];
   return both.filter((name) => QUANTITIES.has(name));
 }

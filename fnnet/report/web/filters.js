@@ -11,7 +11,12 @@ function rangeText([low, high]) {
 }
 
 function chip(text, remove) {
-  const button = make("button", { type: "button", class: "chip", onclick: remove, "aria-label": `Remove the filter ${text}` }, text, " ×");
+  const button = make(
+    "button",
+    { type: "button", class: "chip", onclick: remove, "aria-label": `Remove the filter ${text}` },
+    text,
+    " ×",
+  );
   return button;
 }
 
@@ -29,18 +34,23 @@ function clearAll() {
 }
 
 function drawBar() {
-  place("count").replaceChildren(make("b", {}, shown.length.toLocaleString("en")), ` of ${plural(SIZE, "run")} shown`);
+  place("count").replaceChildren(make("b", {}, grouped(shown.length)), ` of ${plural(SIZE, "run")} shown`);
   const chips = [];
-  for (const [name, range] of filters.ranges) chips.push(chip(`${name} ${rangeText(range)}`, () => setRange(name, null, null)));
+  for (const [name, range] of filters.ranges)
+    chips.push(chip(`${name} ${rangeText(range)}`, () => setRange(name, null, null)));
   for (const [name, values] of filters.choices)
-    chips.push(chip(`${name} ${[...values].map((v) => v ?? "none").join(", ") || "nothing"}`, () => setChoice(name, null)));
-  if (chips.length + (filters.text ? 1 : 0) > 1) chips.push(make("button", { type: "button", class: "chip all", onclick: clearAll }, "Clear all"));
+    chips.push(
+      chip(`${name} ${[...values].map((v) => v ?? "none").join(", ") || "nothing"}`, () => setChoice(name, null)),
+    );
+  if (chips.length + (filters.text ? 1 : 0) > 1)
+    chips.push(make("button", { type: "button", class: "chip all", onclick: clearAll }, "Clear all"));
   if (picked.length) {
     const letGo = () => {
       picked.length = 0;
       changed();
     };
-    chips.push(make("button", { type: "button", class: "chip all", onclick: letGo }, `${picked.length} highlighted ×`));
+    const text = `${picked.length} highlighted ×`;
+    chips.push(make("button", { type: "button", class: "chip all", onclick: letGo }, text));
   }
   place("chips").replaceChildren(...chips);
 }
@@ -49,7 +59,13 @@ function drawBar() {
 function rangeFields(column) {
   const [low, high] = extent(column.known);
   const field = (side, bound) =>
-    make("input", { type: "text", inputmode: "decimal", placeholder: short(bound), "aria-label": `${column.name} ${side}`, onchange: read });
+    make("input", {
+      type: "text",
+      inputmode: "decimal",
+      placeholder: short(bound),
+      "aria-label": `${column.name} ${side}`,
+      onchange: read,
+    });
   const fields = [field("from", low), field("to", high)];
   function read() {
     const bounds = fields.map((input) => {
@@ -62,17 +78,25 @@ function rangeFields(column) {
   views.push(() => {
     const range = filters.ranges.get(column.name) ?? [null, null];
     fields.forEach((input, side) => {
-      if (input !== document.activeElement && input.getAttribute("aria-invalid") !== "true") input.value = short(range[side]);
+      if (input !== document.activeElement && input.getAttribute("aria-invalid") !== "true")
+        input.value = short(range[side]);
     });
   });
   return make("fieldset", {}, make("legend", {}, column.name), fields[0], make("span", {}, "to"), fields[1]);
 }
 
 function choiceFields(column) {
-  const values = [...new Set(column.values)].sort((a, b) => (a === null) - (b === null) || String(a).localeCompare(String(b)));
+  const values = [...new Set(column.values)].sort(
+    (a, b) => (a === null) - (b === null) || String(a).localeCompare(String(b)),
+  );
   const boxes = values.map((value) => {
     const box = make("input", { type: "checkbox", onchange: read });
-    return { box, value, label: make("label", {}, box, ` ${value ?? "none"}`) };
+    const count = column.values.filter((other) => other === value).length;
+    return {
+      box,
+      value,
+      label: make("label", {}, box, ` ${value ?? "none"} `, make("span", { class: "quiet" }, grouped(count))),
+    };
   });
   function read() {
     setChoice(column.name, new Set(boxes.filter(({ box }) => box.checked).map(({ value }) => value)));
@@ -81,10 +105,19 @@ function choiceFields(column) {
     const chosen = filters.choices.get(column.name);
     for (const { box, value } of boxes) box.checked = !chosen || chosen.has(value);
   });
-  return make("fieldset", { class: "choice" }, make("legend", {}, column.name), boxes.map(({ label }) => label));
+  return make(
+    "fieldset",
+    { class: "choice" },
+    make("legend", {}, column.name),
+    boxes.map(({ label }) => label),
+  );
 }
 
-const filterable = DATA.columns.filter((column) => column.distinct > 1 && (column.numeric ? column.known.length : isChoice(column)));
+const status = COLUMN.get("status");
+if (status?.distinct > 1) place("status").append(choiceFields(status));
+const filterable = DATA.columns.filter(
+  (column) => column !== status && column.distinct > 1 && (column.numeric ? column.known.length : isChoice(column)),
+);
 place("ranges").append(...filterable.map((column) => (isChoice(column) ? choiceFields(column) : rangeFields(column))));
 place("filters").hidden = !filterable.length;
 views.push(drawBar);

@@ -14,8 +14,11 @@ function short(value, digits = 4) {
 /** A column's name as a reader says it. */
 const words = (name) => name.replaceAll("/", " ").replaceAll("_", " ");
 
+/** A count with separators: 2,000. */
+const grouped = (count) => count.toLocaleString("en");
+
 /** A count with separators and its noun: 1 run, 2,000 runs. */
-const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+const plural = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 /** An element with attributes, listeners (onclick: …) and children; strings become text. */
 function make(tag, attributes = {}, ...children) {
@@ -37,14 +40,17 @@ const place = (id) => document.getElementById(id);
 function quantiles(numbers, shares) {
   const sorted = Float64Array.from(numbers).sort();
   return shares.map((share) => {
-    const at = share * (sorted.length - 1), low = Math.floor(at), high = Math.ceil(at);
+    const at = share * (sorted.length - 1),
+      low = Math.floor(at),
+      high = Math.ceil(at);
     return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
   });
 }
 
 /** The smallest and the largest number, without spreading a long list over the stack. */
 function extent(numbers) {
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   for (const value of numbers) {
     if (value < low) low = value;
     if (value > high) high = value;

@@ -26,7 +26,8 @@ let shown = ROWS;
 const tokens = ROWS.map((row) =>
   DATA.columns
     .filter((column) => column.values[row] !== null)
-    .map((column) => `${column.name}=${short(column.values[row])}`.toLowerCase()));
+    .map((column) => `${column.name}=${short(column.values[row])}`.toLowerCase()),
+);
 const haystacks = tokens.map((list) => list.join("\n"));
 
 /** Whether a run has every word of the text; one with "=" has to be a whole cell. */
@@ -79,7 +80,10 @@ function toggle(row) {
 
 /** A run in words: trial 3, seed 1. */
 const nameOf = (row) =>
-  DATA.columns.filter((column) => column.kind === "run").map((c) => `${c.name} ${c.values[row]}`).join(", ") || `row ${row}`;
+  DATA.columns
+    .filter((column) => column.kind === "run")
+    .map((c) => `${c.name} ${c.values[row]}`)
+    .join(", ") || `row ${row}`;
 
 // Of Okabe and Ito's palette what the medians and the best run do not have; dashes tell more than four runs apart.
 const MARKS = ["#009E73", "#CC79A7", DATA.colors.ink, "#56B4E9"];
@@ -88,7 +92,10 @@ const DASHES = [[], [6, 3], [2, 3]];
 /** The color and dashes of a picked run. */
 function markOf(row) {
   const at = picked.indexOf(row);
-  return { color: MARKS[at % MARKS.length], dash: DASHES[Math.floor(at / MARKS.length) % DASHES.length] };
+  return {
+    color: row === BEST ? DATA.colors.vermillion : MARKS[at % MARKS.length],
+    dash: DASHES[Math.floor(at / MARKS.length) % DASHES.length],
+  };
 }
 
 const didDiverge = (row) => COLUMN.get("status")?.values[row] === "diverged";
