@@ -335,3 +335,13 @@ def test_unusual_sweeps_are_drawn_without_a_complaint(browser, tmp_path, change)
     browser.click("#table tbody input")
     assert base64.b64decode(browser.picture()).startswith(b"\x89PNG")
     assert browser.complaints() == []
+
+
+@needs_browser
+@pytest.mark.exhaustive  # starts a browser
+def test_on_a_phone_only_tables_and_axes_are_wider_than_the_window_and_these_scroll(tmp_path):
+    with browsing(width=390, height=800) as phone:
+        phone.open(write_page(*swept(), ASKED, tmp_path / "page.html"))
+        assert phone.run("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+        wide = "return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth).length"
+        assert phone.run(wide) == 2

@@ -129,15 +129,16 @@ function panel(quantity) {
 
   function paint() {
     const width = root.clientWidth,
-      height = Math.max(210, Math.min(300, width * 0.55));
-    if (!width) return;
-    const context = contextOf(canvas, width, height),
       isLog = box.checked,
       limits = limitsOf(content, isLog);
+    if (!width) return;
+    const height = limits ? Math.max(210, Math.min(300, width * 0.55)) : 40;
+    const context = contextOf(canvas, width, height);
     context.font = "12px system-ui, sans-serif";
     if (!limits) {
       context.fillStyle = DATA.colors.grey;
-      context.fillText(isLog ? "No positive value to show on a log scale." : "No curve to show.", 12, 24);
+      const only = shown.length ? "Of diverged runs, ticked ones are drawn." : "No run is shown.";
+      context.fillText(isLog ? "No positive value to show on a log scale." : only, 12, 24);
       scales = null;
       readout.textContent = "\u00a0";
       return;

@@ -62,7 +62,7 @@ function rangeFields(column) {
     make("input", {
       type: "text",
       inputmode: "decimal",
-      placeholder: short(bound),
+      placeholder: short(bound, 3),
       "aria-label": `${column.name} ${side}`,
       onchange: read,
     });

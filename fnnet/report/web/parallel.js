@@ -44,7 +44,7 @@ function pointAxis(column, values) {
   values.sort(column.numeric ? (a, b) => a - b : collator.compare);
   const places = new Map(values.map((value, index) => [value, TOP + TALL * (1 - (index + 0.5) / values.length)]));
   const every = Math.ceil(values.length / 14);
-  const ticks = values.filter((_, index) => index % every === 0).map((value) => [places.get(value), short(value)]);
+  const ticks = values.filter((_, index) => index % every === 0).map((value) => [places.get(value), short(value, 3)]);
   function select(top, bottom) {
     const inside = values.filter((value) => places.get(value) >= top && places.get(value) <= bottom);
     if (!inside.length) return;
@@ -109,7 +109,7 @@ function parallel(root) {
     width = 0;
 
   function layout() {
-    const left = 58,
+    const left = 62,
       right = 40;
     width = Math.max(root.clientWidth, left + right + LEAST * (axes.length - 1));
     const apart = axes.length > 1 ? (width - left - right) / (axes.length - 1) : 0;
