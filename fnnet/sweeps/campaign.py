@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from fnnet.recipes import describe
 from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.generations import Generation, Scheduler, decide, inherit, scores_of, together
@@ -16,8 +17,9 @@ from fnnet.sweeps.ledger import Ledger
 from fnnet.sweeps.memory import machine_memory, one_lane
 from fnnet.sweeps.packs import Packs
 from fnnet.sweeps.planning import Group, GroupKey, check_group, check_ranges, group_trials
-from fnnet.sweeps.plans import Plan, plan_group
+from fnnet.sweeps.plans import GroupPlan, Plan, plan_group
 from fnnet.sweeps.results import Sweep
+from fnnet.sweeps.timing import remembered, settle
 from fnnet.sweeps.trained import Trained
 from fnnet.sweeps.work import Work
 from fnnet.train.learner import Learner
@@ -95,7 +97,25 @@ class Campaign:
         for group in group_trials(self.learner, self.trials):
             runs = [run for run in self.work.runs(group.trials) if run in steps and self.book.goes_on(run, steps[run])]
             if runs and not self.interrupted():
-                self._packs_of(group).train({run: steps[run] for run in runs}, len(self.past))
+                self._train_group(group, {run: steps[run] for run in runs})
+
+    def _train_group(self, group: Group, steps: dict[RunId, int]) -> None:
+        packs, generation = self._packs_of(group), len(self.past)
+        if not packs.settled:
+            packs.settled = True
+            width = settle(packs, steps, generation, self._name(group), lambda lanes: self._planned(group, lanes))
+            if width is not None and self.ledger is not None:
+                self.ledger.note_width(label(group), width)
+            steps = {run: step for run, step in steps.items() if self.book.goes_on(run, step)}
+        packs.train(steps, generation)
+
+    def _name(self, group: Group) -> Hashable:
+        """What a program is known by, for the width that was found for it."""
+        work = self.work
+        return group.key, work.batch_size, work.monitor, work.period, tuple(self.lanes.mesh.devices.flat)
+
+    def _planned(self, group: Group, lanes: Lanes) -> GroupPlan:
+        return plan_group(group, self.work, lanes, self.plan.share)
 
     def _packs_of(self, group: Group) -> Packs:
         packs = self._packs.get(group.key)
@@ -103,7 +123,11 @@ class Campaign:
             planned = self._plans.get(group.key)
             if planned is None:  # the scheduler has combined what was not combined before
                 check_group(group, self.space, self.work.train, self.work.validation, self.work.batch_size)
-                planned = plan_group(group, self.work, self.lanes, self.plan.share)
+                planned = self._planned(group, self.lanes)
+            width = self.ledger.width(label(group)) if self.ledger else None
+            width = remembered(self._name(group)) if width is None else width
+            if self.lanes.others and width is not None:
+                planned = self._planned(group, self.lanes.of_width(width))
             self._packs[group.key] = packs = Packs(group, self.work, planned.lanes, planned.at_once, self)
         packs.assign(group)
         return packs
@@ -187,6 +211,12 @@ class Campaign:
             again=self.again,
         )
         return Sweep(self.trials, trained)
+
+
+def label(group: Group) -> str:
+    """A structure in words that another process finds too."""
+    static = [f"{name}={describe(value)}" for name, value in group.build.static]
+    return ", ".join([*static, *group.hyperparameters])
 
 
 def never() -> bool:

@@ -18,10 +18,13 @@ AXIS = "lanes"
 
 
 class Lanes:
-    """A mesh of devices and how many lanes each of them computes at once (0 for all of its lanes)."""
+    """A mesh of devices and how many lanes each of them computes at once (0 for all of its lanes).
 
-    def __init__(self, width: int, devices: Sequence[jax.Device]) -> None:
-        self.width = width
+    ``others`` are the widths that may be tried beside this one.
+    """
+
+    def __init__(self, width: int, devices: Sequence[jax.Device], others: Sequence[int] = ()) -> None:
+        self.width, self.others = width, tuple(others)
         # Auto axes: with explicit ones, a plain result[i] by the user would raise.
         self.mesh = Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
@@ -41,7 +44,11 @@ class Lanes:
     def fitted(self, runs: int) -> Lanes:
         """The same policy without devices that would have no run, and without width that would be padding."""
         devices = list(self.mesh.devices.flat)[:runs]
-        return Lanes(min(self.width, -(-runs // len(devices))), devices)
+        return Lanes(min(self.width, -(-runs // len(devices))), devices, self.others)
+
+    def of_width(self, width: int) -> Lanes:
+        """The same devices, each with so many lanes at once."""
+        return Lanes(width, list(self.mesh.devices.flat))
 
     @property
     def unit(self) -> int:
@@ -132,16 +139,17 @@ class Lanes:
 
 
 def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lanes:
-    """The policy that a user asked for; "auto" is "map" on CPUs and "vmap" elsewhere.
+    """The policy that a user asked for; "auto" begins with "map" on CPUs and "vmap" elsewhere, and may try others.
 
-    On a CPU, one lane after another keeps its working set in the cache and beats a batched program, while an
-    accelerator needs many lanes at once to be busy.
+    On a CPU, one lane after another keeps its working set in the cache and beats a batched program, unless the nets
+    are so small that a step is all overhead; an accelerator needs many lanes at once to be busy.
     """
     devices = list(devices) if devices is not None else jax.local_devices()
     if not devices:
         raise HyperparameterError("sweep", "devices is empty. Leave it out to use all local devices.")
     if lanes == "auto":
-        lanes = "map" if devices[0].platform == "cpu" else "vmap"
+        cpu = devices[0].platform == "cpu"
+        return Lanes(1, devices, others=(16, 128)) if cpu else Lanes(0, devices, others=(256,))
     widths: dict[Any, int] = {"map": 1, "vmap": 0}
     if (
         isinstance(lanes, bool)

@@ -25,7 +25,7 @@ from fnnet.train.files import read_tensors, write_atomically
 from fnnet.train.state import RUNNING, TrainState
 from fnnet.trees import flatten_with_names, unflatten_from_names
 
-ASKED, PARTS = "asked.json", "runs"
+ASKED, PARTS, WIDTHS = "asked.json", "runs", "widths.json"
 
 SECONDS = 30.0
 """How often the states of runs in flight are written."""
@@ -102,6 +102,19 @@ class Ledger:
             self._number = max(self._number, int(path.stem))
             found.append(part)
         return found
+
+    def width(self, label: str) -> int | None:
+        """The width that was found the best for a structure, so that what goes on is computed as it was."""
+        try:
+            return json.loads((self.folder / WIDTHS).read_text()).get(label)
+        except (OSError, ValueError):
+            return None
+
+    def note_width(self, label: str, width: int) -> None:
+        """Writes it down."""
+        path = self.folder / WIDTHS
+        known = json.loads(path.read_text()) if path.exists() else {}
+        write_atomically(path, _json(known | {label: width}))
 
     def due(self) -> bool:
         """Whether it is time to write what is in flight."""

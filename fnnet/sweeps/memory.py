@@ -17,7 +17,7 @@ from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.planning import Group
 from fnnet.sweeps.programs import group_programs
 from fnnet.sweeps.work import Work
-from fnnet.train.core import functions
+from fnnet.train.core import ROWS_A_CALL, functions
 from fnnet.train.programs import Programs
 from fnnet.train.state import TrainState
 
@@ -79,12 +79,20 @@ def estimate(group: Group, work: Work, lanes: Lanes) -> Memory:
 
     The compiler needs less of the latter, since much of it is never kept.
     """
-    state = _bytes(one_lane(group, work))
+    state = _bytes(one_lane(group, work)) + _bytes_of_rows(group, work)
     data = nbytes((work.train, work.validation))
     if lanes.width == 1:
         return Memory(data, state)
     room = _bytes_of_a_lane(group, work)
     return Memory(data + lanes.width * room, state) if lanes.width else Memory(data, state + room)
+
+
+def _bytes_of_rows(group: Group, work: Work) -> int:
+    """The scores that a call gives back for a lane: losses, metrics, gradient norm and learning rate."""
+    metrics = []
+    columns = {name: column[0] for name, column in group.hyperparameters.items()}
+    jax.eval_shape(lambda h: metrics.extend(group.build(h).metrics), columns)
+    return ROWS_A_CALL * 4 * (4 + len(metrics))
 
 
 def _bytes_of_a_lane(group: Group, work: Work) -> int:
@@ -127,7 +135,7 @@ def _bytes(tree: Any) -> int:
 def measure(group: Group, work: Work, lanes: Lanes) -> Memory:
     """Memory as the compiler says it, of the program for two numbers of lanes: it is linear in them."""
     programs = group_programs(group.build, work.batch_size, work.monitor, lanes, work.period)
-    few = 2 if lanes.width else 8
+    few = 2 if lanes.width else 16  # of very few lanes, the compiler rounds much of what they need
     capacities = [lanes.mesh.size * max(lanes.width, 1) * count for count in (few, 2 * few)]
     small, large = (compiled_bytes(programs, group, work, lanes, capacity) for capacity in capacities)
     each = [capacity // lanes.mesh.size for capacity in capacities]

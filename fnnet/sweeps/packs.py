@@ -62,20 +62,21 @@ class Packs:
     """
 
     def __init__(self, group: Group, work: Work, lanes: Lanes, at_once: int, host: Host) -> None:
-        self.work, self.host, self.at_once = work, host, at_once
+        self.work, self.host = work, host
         self.cost = Cost()
+        self.settled = not lanes.others
         self.assign(group)
-        self.use(lanes)
+        self.use(lanes, at_once)
 
     def assign(self, group: Group) -> None:
         """Other trials of the same structure, or other hyperparameters of the same ones."""
         self.group = group
         self._row = {trial: row for row, trial in enumerate(group.trials)}
 
-    def use(self, lanes: Lanes) -> None:
-        """Computes lanes in another way from now on."""
+    def use(self, lanes: Lanes, at_once: int) -> None:
+        """Computes lanes in this way from now on."""
         work = self.work
-        self.lanes = lanes
+        self.lanes, self.at_once = lanes, at_once
         self.programs: Programs = group_programs(self.group.build, work.batch_size, work.monitor, lanes, work.period)
         self._data = [lanes.place(data, lanes=False) for data in (work.train, work.validation)]
         split = None if work.split is None else jax.tree.map(jnp.asarray, tuple(work.split))

@@ -40,7 +40,6 @@ def request(
         "structures": [described(group) for group in groups],
         "space": written,
         "trials": len(trials),
-        "drawn": [_digest(trial) for trial in trials],
         "seeds": work.seeds,
         "folds": work.folds,
         "epochs": work.steps // work.per_epoch,
@@ -54,6 +53,7 @@ def request(
         "monitor": {"name": work.monitor.name, "maximize": work.monitor.maximize},
         "key": np.asarray(jax.random.key_data(work.key)).ravel().tolist(),
         "data": {name: facts(dataset) for name, dataset in data.items() if dataset is not None},
+        "drawn": [_digest(trial) for trial in trials],
         "versions": {"fnnet": __version__, "jax": jax.__version__, "python": platform.python_version()},
         "command": command,
     }
@@ -82,10 +82,12 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
             return f"its epochs were {before[name]}, which does not end with an evaluation, so that they cannot go on"
         grown[name] = now[name]
     # More trials may have structures that were not there before, and explicit ones are listed.
-    for name in ("structures", "space", "drawn"):
+    for name in ("structures", "space"):
         if isinstance(before.get(name), list) and before[name] == now[name][: len(before[name])]:
             grown[name] = now[name]
-    return first_difference(grown, now, ignored=("versions", "command"))
+    said = first_difference(grown, now, ignored=("versions", "command", "drawn"))
+    changed = [i for i, (old, new) in enumerate(zip(before.get("drawn", ()), now["drawn"], strict=False)) if old != new]
+    return f"its trial {changed[0]} had other hyperparameters" if changed and not said else said
 
 
 def _digest(trial: Trial) -> str:
