@@ -62,10 +62,9 @@ class Campaign:
         """Trains until the scheduler sends no trial any further."""
         for part in self.ledger.parts(self._like) if self.ledger else ():
             self.book.add(part)
+        most = np.array([self.work.most_epochs(trial) for trial in range(len(self.trials))])
         while not self.interrupted():
-            decisions, until = decide(
-                self.scheduler or together, self.past, len(self.trials), self.work.key, self._most_epochs
-            )
+            decisions, until = decide(self.scheduler or together, self.past, self.work.key, most)
             sent = until > (self.past[-1].epochs if self.past else 0)
             if not sent.any():
                 break
@@ -75,7 +74,7 @@ class Campaign:
             for part in copies:
                 self.enter(part)
             steps = {
-                run: self.work.steps_for(int(until[trial]))
+                run: self.work.steps_for(trial, int(until[trial]))
                 for trial in np.flatnonzero(sent).tolist()
                 for run in self.work.runs([trial])
             }
@@ -85,10 +84,6 @@ class Campaign:
             scores = scores_of(self.book, self.work, until, sent)
             self.past.append(Generation(until, sent, parents, scores))
         return self._swept()
-
-    @property
-    def _most_epochs(self) -> int:
-        return self.work.steps // self.work.per_epoch
 
     def _train(self, steps: dict[RunId, int], parents: np.ndarray) -> None:
         """Trains runs until their steps, structure by structure."""

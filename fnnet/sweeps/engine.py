@@ -18,6 +18,7 @@ from fnnet.sweeps.plans import Plan, make_plan
 from fnnet.sweeps.preparing import prepare
 from fnnet.sweeps.request import request
 from fnnet.sweeps.results import Sweep
+from fnnet.sweeps.space import Dimension
 from fnnet.train.driving import interruption
 from fnnet.train.learner import Learner
 from fnnet.train.progress import Progress
@@ -33,7 +34,7 @@ def sweep(
     validation: Dataset | None = None,
     trials: int | None = None,
     seeds: int = 1,
-    epochs: int,
+    epochs: int | Dimension,
     batch_size: int | None = 32,
     key: Array,
     sampler: str = "random",
@@ -64,7 +65,8 @@ def sweep(
         validation: data that choose the best parameters of each run, and the best run.
         trials: how many; None for every combination of an enumerated space.
         seeds: runs a trial.
-        epochs: how often each run sees each example.
+        epochs: how often each run sees each example; a dimension such as ``hp.integers(5, 50)`` gives every trial its
+            own.
         batch_size: examples a step; None for all.
         key: root of every draw, of the trials too.
         sampler: "random", "sobol" or "latin", for dimensions that are drawn.
@@ -119,7 +121,7 @@ def sweep(
     )  # fmt: skip
     with Ledger.open(out, asked, ready.work.period) as ledger:
         planned = make_plan(ready.trials, ready.groups, ready.work, ready.lanes, ready.share, exactly=False)
-        with Progress(epochs, "sweep", progress) as bar, interruption() as interrupted:
+        with Progress(planned.epochs, "sweep", progress) as bar, interruption() as interrupted:
             bar.say(str(planned))
             swept = Campaign(
                 learner, space, ready.trials, ready.work, planned, ready.lanes, scheduler, ledger, bar, interrupted
@@ -142,7 +144,7 @@ def plan(
     validation: Dataset | None = None,
     trials: int | None = None,
     seeds: int = 1,
-    epochs: int,
+    epochs: int | Dimension,
     batch_size: int | None = 32,
     key: Array,
     sampler: str = "random",

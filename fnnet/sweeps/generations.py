@@ -39,9 +39,10 @@ def together(scores: np.ndarray, epochs: np.ndarray, key: Array) -> Decisions:
 
 
 def decide(
-    scheduler: Scheduler, past: Sequence[Generation], trials: int, key: Array, most: int
+    scheduler: Scheduler, past: Sequence[Generation], key: Array, most: np.ndarray
 ) -> tuple[Decisions, np.ndarray]:  # fmt: skip
-    """The next decisions, and the epochs until which each trial is to go on, no more than ``most``."""
+    """The next decisions, and the epochs until which each trial is to go on, no more than its ``most``."""
+    trials = len(most)
     scores = np.stack([g.scores for g in past], axis=1) if past else np.zeros((trials, 0))
     epochs = np.max([g.epochs for g in past], axis=0, initial=0) if past else np.zeros(trials, int)
     key = jax.random.fold_in(jax.random.fold_in(key, SCHEDULING), len(past))
@@ -113,7 +114,7 @@ def scores_of(book: Book, work: Work, until: np.ndarray, sent: np.ndarray) -> np
     scores = np.full(len(until), np.nan)
     sign = 1 if work.monitor.maximize else -1
     for trial in np.flatnonzero(sent).tolist():
-        found = [_score(book, work, run, work.steps_for(int(until[trial]))) for run in work.runs([trial])]
+        found = [_score(book, work, run, work.steps_for(trial, int(until[trial]))) for run in work.runs([trial])]
         scores[trial] = sign * np.mean(found)
     return scores
 

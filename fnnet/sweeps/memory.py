@@ -89,7 +89,7 @@ def estimate(group: Group, work: Work, lanes: Lanes) -> Memory:
 
 def _bytes_of_rows(group: Group, work: Work) -> int:
     """The scores that a call gives back for a lane: losses, metrics, gradient norm and learning rate."""
-    metrics = []
+    metrics: list[str] = []
     columns = {name: column[0] for name, column in group.hyperparameters.items()}
     jax.eval_shape(lambda h: metrics.extend(group.build(h).metrics), columns)
     return ROWS_A_CALL * 4 * (4 + len(metrics))

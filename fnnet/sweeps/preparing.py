@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from fnnet.data import Dataset
-from fnnet.errors import HyperparameterError
+from fnnet.errors import HyperparameterError, StructureError
 from fnnet.sweeps.drawing import Trial, draw_trials
 from fnnet.sweeps.lanes import Lanes, choose_lanes
 from fnnet.sweeps.planning import Group, check_group, check_ranges, choose_monitor_of_all, group_trials
 from fnnet.sweeps.plans import Share, share_of
+from fnnet.sweeps.space import Dimension, is_number
 from fnnet.sweeps.work import Work, check_folds, check_share
 from fnnet.train.checks import check_run
 from fnnet.train.every import every_so_often
@@ -22,6 +23,9 @@ from fnnet.train.programs import on_device
 from fnnet.train.sampling import steps_per_epoch
 from fnnet.train.stopping import EarlyStopping, check_early_stopping
 from fnnet.types import Array
+
+EPOCHS = "epochs"
+"""The name under which epochs are drawn, which no hyperparameter can have."""
 
 
 class Ready(NamedTuple):
@@ -37,19 +41,24 @@ class Ready(NamedTuple):
 
 def prepare(
     where: str, learner: Callable[..., Learner], space: Any, train: Any, validation: Any, *, trials: int | None,
-    seeds: int, epochs: int, batch_size: int | None, key: Array, sampler: str, folds: int | None, monitor: str | None,
-    evaluate_every: int | str, early_stopping: int | EarlyStopping | None, share: Sequence[str], lanes: str | int,
-    devices: Sequence[jax.Device] | None, memory: float,
+    seeds: int, epochs: int | Dimension, batch_size: int | None, key: Array, sampler: str, folds: int | None,
+    monitor: str | None, evaluate_every: int | str, early_stopping: int | EarlyStopping | None, share: Sequence[str],
+    lanes: str | int, devices: Sequence[jax.Device] | None, memory: float,
 ) -> Ready:  # fmt: skip
     """Checks and draws everything; see `fnnet.sweep` for the arguments."""
-    train, validation, epochs, size = check_run(where, train, validation, epochs, batch_size, key)
+    each = epochs if isinstance(epochs, Dimension) else None
+    least = 1 if each is not None else epochs
+    train, validation, least, size = check_run(where, train, validation, least, batch_size, key)
     if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
         raise HyperparameterError(where, f"seeds is {seeds!r}, but it has to be a positive integer.")
     split = check_folds(train, validation, folds, key)
     examples = len(train) if split is None else split.train[0].shape[1]
     size = None if size is None or size >= examples else size
     policy = choose_lanes(lanes, devices)
-    drawn = draw_trials(space, trials, key, sampler)
+    if each is None:
+        drawn, limits = draw_trials(space, trials, key, sampler), None
+    else:
+        drawn, limits = draw_with_epochs(where, space, each, trials, key, sampler)
     groups = group_trials(learner, drawn)
     check_ranges(learner, drawn)
     for group in groups:
@@ -64,7 +73,8 @@ def prepare(
         monitor=choose_monitor_of_all(groups, monitor, split is not None or validation is not None),
         seeds=int(seeds),
         folds=None if split is None else len(split.train[0]),
-        steps=epochs * per_epoch,
+        steps=(least if limits is None else max(limits)) * per_epoch,
+        limits=limits,
         per_epoch=per_epoch,
         period=every_so_often(where, "evaluate_every", evaluate_every, per_epoch, clock=False).steps or per_epoch,
         stopping=check_early_stopping(where, early_stopping),
@@ -73,3 +83,20 @@ def prepare(
     )
     data = {"train": train, "validation": validation}
     return Ready(drawn, groups, work, policy, share_of(memory, policy), data)
+
+
+def draw_with_epochs(
+    where: str, space: Any, epochs: Dimension, trials: int | None, key: Array, sampler: str
+) -> tuple[list[Trial], tuple[int, ...]]:  # fmt: skip
+    """Trials, and the epochs of each, which are drawn with the hyperparameters but are none of the learner's."""
+    if not isinstance(space, Mapping):
+        raise StructureError(
+            where, "epochs is a dimension, but the space lists its trials. Give both as dimensions, or one number."
+        )
+    drawn = draw_trials({**space, EPOCHS: epochs}, trials, key, sampler)
+    limits = [trial.values[EPOCHS] for trial in drawn]
+    for limit in limits:
+        if not is_number(limit) or limit < 1 or limit != int(limit):
+            raise HyperparameterError(where, f"epochs is {limit!r} in a trial, but it has to be a positive integer.")
+    without = [Trial(*({n: v for n, v in part.items() if n != EPOCHS} for part in trial)) for trial in drawn]
+    return without, tuple(map(int, limits))

@@ -43,6 +43,7 @@ def request(
         "seeds": work.seeds,
         "folds": work.folds,
         "epochs": work.steps // work.per_epoch,
+        "each": None if work.limits is None else list(work.limits),
         "batch_size": work.batch_size,
         "updates_an_epoch": work.per_epoch,
         "sampler": sampler,
@@ -78,6 +79,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
                 f"its trials were {before[name]} and now are {now[name]}, and a Latin hypercube of another size has "
                 f"other points; 'sobol' and 'random' grow"
             )
+        if now["each"] is not None and name != "seeds":
+            return f"its {name} were {before[name]} and now are {now[name]}, but its trials have each their own epochs"
         if name == "epochs" and before["epochs"] * before["updates_an_epoch"] % before["evaluate_every"]:
             return f"its epochs were {before[name]}, which does not end with an evaluation, so that they cannot go on"
         grown[name] = now[name]

@@ -88,7 +88,9 @@ class Sweep:
     def _status(self, run: RunId) -> int:
         """The code of a run, in view of all that was asked for."""
         code = self._book.status(run) if run in self._book else RUNNING
-        if self._trained.scheduled and code in (RUNNING, FINISHED) and self._book.step(run) < self._trained.work.steps:
+        work = self._trained.work
+        end = work.most_epochs(run[0]) * work.per_epoch
+        if self._trained.scheduled and code in (RUNNING, FINISHED) and self._book.step(run) < end:
             return PRUNED
         return code
 

@@ -39,7 +39,10 @@ class Split(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What the runs of a sweep have in common; ``steps`` is the most updates of a run."""
+    """What the runs of a sweep have in common.
+
+    ``steps`` is the most updates of a run; ``limits`` has the most epochs of each trial, if these differ.
+    """
 
     train: Dataset
     validation: Dataset | None
@@ -49,6 +52,7 @@ class Work(NamedTuple):
     seeds: int
     folds: int | None
     steps: int
+    limits: tuple[int, ...] | None
     per_epoch: int
     period: int
     stopping: EarlyStopping | None
@@ -59,9 +63,14 @@ class Work(NamedTuple):
         """Trial, seed and fold of each run of these trials, in the order of the table."""
         return list(itertools.product(trials, range(self.seeds), range(self.folds or 1)))
 
-    def steps_for(self, epochs: int) -> int:
+    def most_epochs(self, trial: int) -> int:
+        """How far a trial may go."""
+        return self.steps // self.per_epoch if self.limits is None else self.limits[trial]
+
+    def steps_for(self, trial: int, epochs: int) -> int:
         """The updates of so many epochs, up to the next evaluation."""
-        return min(-(-epochs * self.per_epoch // self.period) * self.period, self.steps)
+        steps = -(-epochs * self.per_epoch // self.period) * self.period
+        return min(steps, self.most_epochs(trial) * self.per_epoch)
 
     def keys(self, runs: Any) -> Array:
         """The root keys of runs, (runs, 3) whole numbers."""
