@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 import time
 import warnings
@@ -11,7 +12,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fnnet._version import __version__
-from fnnet.cli.grammar import MANY_ROWS, PRECISIONS, SCHEDULES, USUAL, check_values, check_word, parse_spaces, usual
+from fnnet.cli.grammar import (
+    MANY_ROWS,
+    PRECISIONS,
+    SCHEDULES,
+    USUAL,
+    check_values,
+    check_word,
+    parse_scheduler,
+    parse_spaces,
+    usual,
+)
 
 try:
     import typer
@@ -55,11 +66,24 @@ def sweep(
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each trial.")] = 2,
     epochs: Epochs = 30,
     batch_size: BatchSize = 32,
-    out: Out = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who decides which trials go on: halving, hyperband or median.  [default: all do]",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the results; after a crash the same command goes on.  [default: a new runs/sweep-DATA]",
+        ),
+    ] = None,
     seed: Seed = 0,
     missing: Missing = "error",
 ) -> None:
-    """Search hyperparameters: train many networks as one program, keep a table, figures and the best.
+    """Search hyperparameters: train many networks as one program, keep a table, figures, a page and the best.
 
     Unless told, learning_rate=log:1e-3:3e-2, drop_rate=uniform:0:0.5 and width=static:64,128. The data are
     split into 64 % to train, 16 % to choose and 20 % to test, or as they were published; the test part is used
@@ -75,6 +99,7 @@ def sweep(
         from fnnet.cli.perceptron import Perceptron
         from fnnet.cli.preparing import prepare
         from fnnet.cli.printing import best_rows, described
+        from fnnet.cli.reporting import page_of
         from fnnet.cli.telling import SHOWN, tell_ensemble, tell_files, tell_scores
         from fnnet.errors import require
 
@@ -85,12 +110,13 @@ def sweep(
         }
         dimensions = parse_spaces(space or [], default)
         require("fnnet sweep", "matplotlib", "experiments")  # before the work, not after it
-        folder, parts, key = prepare("sweep", source, target, missing, out, seed)
+        decide = None if scheduler is None else parse_scheduler(scheduler, epochs)
+        folder, parts, key = prepare("sweep", source, target, missing, out, seed, resumable="asked.json")
         typer.echo(described(parts))
         swept = run_sweep(
             Perceptron.fitted(parts.train), dimensions, parts.train, validation=parts.validation,
             trials=trials, seeds=seeds, epochs=epochs, batch_size=batch_size, key=key, sampler="latin",
-            out=folder,
+            scheduler=decide, out=folder, command=shlex.join(["fnnet", *sys.argv[1:]]),
         )  # fmt: skip
         table, history, names = swept.table, swept.history, swept.hyperparameters
         cut_short = int((table["status"] == "running").sum())
@@ -101,6 +127,7 @@ def sweep(
             report.plot_curves(history, table=table, path=folder / "curves.png", **aim)
             report.plot_space(table, names, path=folder / "space.png", **aim)
             report.plot_sweep(table, history, names, path=folder / "sweep.png", **aim)
+            page_of(folder)
             typer.echo(f"\n{best_rows(swept, SHOWN)}\n")
             best = swept.best
             tell_scores(swept.run(best["trial"], best["seed"]), parts, f"Trial {best['trial']}, seed {best['seed']}")

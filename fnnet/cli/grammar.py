@@ -157,6 +157,23 @@ def check_word(option: str, word: str, known: Iterable[str]) -> None:
         raise _error(f"it is {word!r}, but has to be one of {', '.join(known)}.{_closest(word, known)}", option)
 
 
+def parse_scheduler(name: str, epochs: int) -> Any:
+    """The scheduler that ``--scheduler`` names, for so many epochs.
+
+    Raises:
+        HyperparameterError: there is none of this name.
+    """
+    from fnnet import schedulers
+
+    known = {
+        "halving": lambda: schedulers.successive_halving(),
+        "hyperband": lambda: schedulers.hyperband(epochs),
+        "median": lambda: schedulers.median_stopping(),
+    }
+    check_word("--scheduler", name, known)
+    return known[name]()
+
+
 def check_values(values: Mapping[str, Any]) -> None:
     """Raises unless every hyperparameter, given by an option of its own, is what it may be.
 

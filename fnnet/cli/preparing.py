@@ -52,7 +52,13 @@ def three_parts(dataset: Dataset, key: Any, test_rows: int = 0) -> Parts:
 
 
 def prepare(
-    command: str, source: str, target: str | None, missing: str, out: Path | None, seed: int
+    command: str,
+    source: str,
+    target: str | None,
+    missing: str,
+    out: Path | None,
+    seed: int,
+    resumable: str | None = None,
 ) -> tuple[Path, Parts, Any]:
     """The folder to write to, the data in three parts, and the key for what follows."""
     import jax
@@ -69,7 +75,7 @@ def prepare(
         options["missing"] = missing
     with as_options():
         dataset = read(source, **options)
-    folder = output_folder(out, f"{command}-{source if bundled else Path(source).stem}")
+    folder = output_folder(out, f"{command}-{source if bundled else Path(source).stem}", resumable)
     key = jax.random.key(seed)
     published = TEST_ROWS.get(source, 0) if bundled else 0
     return folder, three_parts(dataset, jax.random.fold_in(key, 0), published), jax.random.fold_in(key, 1)

@@ -70,8 +70,10 @@ def described(parts: Any) -> str:
     return f"{about.name or 'data'}: {rows} rows ({divided}), {features} inputs, {target}."
 
 
-def output_folder(out: Path | None, name: str) -> Path:
+def output_folder(out: Path | None, name: str, resumable: str | None = None) -> Path:
     """Where to write: the folder asked for, if nothing is in it; else a new one, ``runs/NAME`` or ``runs/NAME-2``.
+
+    A folder that has the file ``resumable`` may be asked for again.
 
     Raises:
         FileError: the folder asked for is a file or holds files.
@@ -85,7 +87,7 @@ def output_folder(out: Path | None, name: str) -> Path:
             count += 1
             folder = first.with_name(f"{name}-{count}")
         return folder
-    if out.exists() and not _is_empty(out):
+    if out.exists() and not _is_empty(out) and not (resumable and (out / resumable).exists()):
         what = "is a file" if out.is_file() else "already holds files"
         raise FileError("--out", f"{str(out)!r} {what}, and nothing is overwritten. Name a folder that is new.")
     return out

@@ -10,6 +10,7 @@ import numpy as np
 
 from fnnet.recipes import describe
 from fnnet.sweeps.book import Book, Part, RunId
+from fnnet.sweeps.costs import Cost
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.generations import Generation, Scheduler, decide, inherit, scores_of, together
 from fnnet.sweeps.lanes import Lanes
@@ -55,6 +56,7 @@ class Campaign:
         self._packs: dict[GroupKey, Packs] = {}
         self._plans = {planned.group.key: planned for planned in plan.groups}
         self._runs = work.runs(range(len(trials)))
+        self._costs = ledger.costs() if ledger else {}
         self._best: float | None = None
         self._compiling = 0.0
 
@@ -124,6 +126,8 @@ class Campaign:
             if self.lanes.others and width is not None:
                 planned = self._planned(group, self.lanes.of_width(width))
             self._packs[group.key] = packs = Packs(group, self.work, planned.lanes, planned.at_once, self)
+            if label(group) in self._costs:
+                packs.cost = Cost.of(self._costs[label(group)])
         packs.assign(group)
         return packs
 
@@ -188,10 +192,10 @@ class Campaign:
     def _swept(self) -> Sweep:
         groups = group_trials(self.learner, self.trials)
         keys = {trial: group.key for group in groups for trial in group.trials}
-        costs = []
+        costs = dict(self._costs)
         for (build, names), packs in self._packs.items():
             runs = sum(keys[run[0]] == (build, names) for run in self._runs if run in self.book)
-            costs.append(build.shown | packs.cost.facts(runs) | {"lanes": str(packs.lanes)})
+            costs[label(packs.group)] = build.shown | packs.cost.facts(runs) | {"lanes": str(packs.lanes)}
         one = self.work.train.inputs
         trained = Trained(
             work=self.work,

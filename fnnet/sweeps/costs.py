@@ -16,7 +16,6 @@ class Cost:
 
     compile_seconds: float = 0.0
     seconds: float = 0.0
-    steps: int = 0
     computed: int = 0
     occupied: int = 0
     useful: int = 0
@@ -25,10 +24,16 @@ class Cost:
         """Counts a stretch of so many steps with so many lanes, of which some have runs."""
         self.seconds += seconds
         self.compile_seconds += compile_seconds
-        self.steps += steps
         self.computed += steps * lanes
         self.occupied += steps * runs
         self.useful += useful
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Cost:
+        """The cost that a row of `Sweep.cost` tells of, to which more is added."""
+        computed = round(facts["updates"] / max(1 - facts["padding"] - facts["finished"], 1e-12))
+        occupied = round(computed * (1 - facts["padding"]))
+        return cls(facts["compile_seconds"], facts["seconds"], computed, occupied, facts["updates"])
 
     def facts(self, runs: int) -> dict[str, Any]:
         """A row of `Sweep.cost`."""

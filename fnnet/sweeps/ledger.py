@@ -25,7 +25,7 @@ from fnnet.train.files import read_tensors, write_atomically
 from fnnet.train.state import RUNNING, TrainState
 from fnnet.trees import flatten_with_names, unflatten_from_names
 
-ASKED, PARTS, WIDTHS = "asked.json", "runs", "widths.json"
+ASKED, PARTS, WIDTHS, COST = "asked.json", "runs", "widths.json", "cost.json"
 
 SECONDS = 30.0
 """How often the states of runs in flight are written."""
@@ -103,6 +103,14 @@ class Ledger:
             found.append(part)
         return found
 
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """What earlier calls have spent, by structure."""
+        try:
+            rows = json.loads((self.folder / COST).read_text())
+            return {row.pop("structure"): row for row in rows}
+        except (OSError, ValueError, TypeError, KeyError):
+            return {}
+
     def width(self, label: str) -> int | None:
         """The width that was found the best for a structure, so that what goes on is computed as it was."""
         try:
@@ -151,7 +159,9 @@ class Ledger:
             write_atomically(self.folder / "table.csv", table.to_csv(index=False).encode())
             write_atomically(self.folder / "history.parquet", _parquet(_tidy(sweep)))
             write_atomically(self.folder / "plan.json", _json(sweep.plan.facts()))
-            write_atomically(self.folder / "cost.json", _json(sweep.cost.to_dict("records")))
+            write_atomically(
+                self.folder / COST, _json([{"structure": name, **row} for name, row in sweep.costs.items()])
+            )
             if sweep.rungs:
                 write_atomically(self.folder / "decisions.json", _json(sweep.rungs))
             best = sweep.best

@@ -106,13 +106,15 @@ class Sweep:
     def cost(self) -> Any:
         """A `pandas.DataFrame` with a row a structure: what it cost, and how much of it was of use.
 
+        With ``out=`` it holds what earlier calls have spent too, but not what a killed one has.
+
         Columns: the structure's static hyperparameters, runs, ``compile_seconds``, ``seconds`` in training, updates,
         ``seconds_a_step`` (of one run), ``seconds_a_run``, lanes computed at once, and the shares of the computed
         updates that were ``padding`` (lanes without a run) and for ``finished`` runs.
         """
         import pandas as pd
 
-        return pd.DataFrame(self._trained.costs)
+        return pd.DataFrame(list(self._trained.costs.values()))
 
     @property
     def rungs(self) -> list[dict[str, Any]]:
@@ -280,6 +282,11 @@ class Sweep:
             return ""
         shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
         return f"sweep: {len(found)} of {len(self._runs)} runs diverged: {shown}; the others are unaffected."
+
+    @property
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """The rows of ``cost``, by structure in words."""
+        return self._trained.costs
 
     @property
     def plan(self) -> Plan:

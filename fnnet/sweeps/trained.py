@@ -24,8 +24,8 @@ AT_ONCE = 256
 class Trained(NamedTuple):
     """How a sweep was trained: what it takes to train a run again, and what it cost.
 
-    ``keys`` has the structure of each trial, ``lanes`` how those of one structure were computed, ``again`` trains a run
-    from the start.
+    ``keys`` has the structure of each trial, ``lanes`` how those of one structure were computed, ``costs`` is by
+    structure in words, ``again`` trains a run from the start.
     """
 
     work: Work
@@ -33,7 +33,7 @@ class Trained(NamedTuple):
     plan: Plan
     keys: list[GroupKey]
     lanes: dict[GroupKey, Lanes]
-    costs: list[dict[str, Any]]
+    costs: dict[str, dict[str, Any]]
     past: list[Generation]
     scheduled: bool
     input_spec: jax.ShapeDtypeStruct

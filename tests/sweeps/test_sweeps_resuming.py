@@ -77,11 +77,14 @@ def test_more_trials_seeds_and_epochs_go_on_with_what_there_is(sweep_flowers, sp
     seconds = first.table["seconds"]
     again = sweep_flowers(space, trials=3, seeds=2, out=tmp_path)
     assert (again.table["seconds"] == seconds).all()
-    assert len(again.cost) == 0
+    pd.testing.assert_frame_equal(again.cost, first.cost)
+    assert again.cost["updates"].tolist() == [6 * 3 * 4]
     wider = sweep_flowers(space, trials=4, seeds=3, out=tmp_path)
     assert len(wider.table) == 12
     kept = wider.table.query("trial < 3 and seed < 2").reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, first.table)
+    assert wider.cost["updates"].tolist() == [12 * 3 * 4]
+    assert wider.cost["seconds"].iloc[0] > first.cost["seconds"].iloc[0]
     longer = sweep_flowers(space, trials=4, seeds=3, epochs=5, out=tmp_path)
     assert_same(longer, sweep_flowers(space, trials=4, seeds=3, epochs=5), same)
     assert json.loads((tmp_path / "asked.json").read_text())["epochs"] == 5
