@@ -238,7 +238,7 @@ def test_sweep_trains_prints_the_ten_best_and_leaves_the_files(command, tmp_path
     assert len(rows) == 10
     assert rows[0][:2] == [str(best["trial"]), str(best["seed"])]
     assert "On the 30 test rows, which played no part until now: accuracy" in result.stdout
-    assert "Wrote asked.json, best.safetensors, curves.png" in result.stdout
+    assert "Wrote asked.json, best.safetensors, cost.json, curves.png" in result.stdout
     assert json.loads((folder / "asked.json").read_text())["trials"] == 4
 
 

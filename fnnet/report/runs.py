@@ -11,6 +11,10 @@ from fnnet.errors import DataError, StructureError
 from fnnet.report.style import number, plural, words
 
 
+LOSSES = ("validation/loss", "train/loss")
+"""By which equal scores are told apart: the first that there is."""
+
+
 class Runs(NamedTuple):
     """The runs of a sweep, in the rows' order.
 
@@ -43,7 +47,31 @@ def runs_of_table(where: str, table: Any, monitor: str, maximize: bool, best: in
     diverged = ~np.isfinite(scores)
     if "status" in table:
         diverged = np.asarray(table["status"] == "diverged", dtype=bool)
-    return _runs(scores, diverged, monitor, maximize, best)
+    chosen = best_row(table, monitor, maximize) if best is None else best
+    return _runs(scores, diverged, monitor, maximize, chosen)
+
+
+def best_row(table: Any, monitor: str, maximize: bool) -> int | None:
+    """The row of the best run of a sweep's table, counted from 0; None if no run has a score.
+
+    With folds it is one of the trial whose mean score is the best, since the scores of a fold are those of other rows
+    than another's. Among equal scores, of which accuracies on a few hundred examples have many, the smaller loss is
+    better.
+    """
+    scores = np.asarray(table[monitor], dtype=float) * (1 if maximize else -1)
+    scores = np.where(np.isfinite(scores), scores, -np.inf)
+    if "fold" in table and {"trial", "seed"} <= set(table):
+        means = {trial: _mean(scores[rows]) for trial, rows in table.groupby("trial").indices.items()}
+        scores = np.where(table["trial"] == max(means, key=lambda trial: means[trial]), scores, -np.inf)
+    if not np.isfinite(scores).any():
+        return None
+    loss = next((np.asarray(table[name], float) for name in LOSSES if name in table), np.zeros(len(table)))
+    return int(np.lexsort((np.where(np.isfinite(loss), loss, np.inf), -scores))[0])
+
+
+def _mean(scores: np.ndarray) -> float:
+    finite = scores[np.isfinite(scores)]
+    return float(finite.mean()) if finite.size else -np.inf
 
 
 def runs_of_history(

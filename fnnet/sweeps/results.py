@@ -13,6 +13,7 @@ import numpy as np
 
 from fnnet import report
 from fnnet.errors import HyperparameterError, ShapeError
+from fnnet.report.runs import LOSSES, best_row
 from fnnet.sweeps import comparing
 from fnnet.sweeps.book import RunId
 from fnnet.sweeps.drawing import Trial
@@ -139,16 +140,13 @@ class Sweep:
 
         Among equal scores, of which accuracies on a few hundred examples have many, the smaller loss is better.
         """
-        loss = "validation/loss" if "validation/loss" in self.history else "train/loss"
+        loss = next(name for name in LOSSES if name in self.history)
         return self.table.sort_values([self.monitor, loss], ascending=[not self.maximize, True], kind="stable").head(k)
 
     @property
     def best(self) -> Any:
         """The winning row of the table; with folds, the best one of the trial whose mean is the best."""
-        if self.folds is None:
-            return self.top(1).iloc[0]
-        ranked = self.top(len(self.table))
-        return ranked[ranked["trial"] == self.summary()["trial"].iloc[0]].iloc[0]
+        return self.table.iloc[best_row(self.table, self.monitor, self.maximize) or 0]
 
     def summary(self, confidence: float = 0.95) -> Any:
         """A `pandas.DataFrame` with a row a trial, the best first: what its seeds and folds have in common.

@@ -63,6 +63,7 @@ def test_what_was_asked_is_written_down(kept):
         "evaluate_every": 4,
         "early_stopping": None,
         "epochs": 3,
+        "each": None,
         "batch_size": 5,
         "updates_an_epoch": 4,
         "sampler": "random",
