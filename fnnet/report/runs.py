@@ -10,7 +10,6 @@ import numpy as np
 from fnnet.errors import DataError, StructureError
 from fnnet.report.style import number, plural, words
 
-
 LOSSES = ("validation/loss", "train/loss")
 """By which equal scores are told apart: the first that there is."""
 

@@ -32,6 +32,16 @@ class Generation(NamedTuple):
     parents: np.ndarray
     scores: np.ndarray
 
+    def facts(self, sign: int) -> dict[str, Any]:
+        """As `Sweep.rungs` has it."""
+        scores = self.scores[self.sent]
+        return {
+            "trials": np.flatnonzero(self.sent).tolist(),
+            "epochs": self.epochs[self.sent].tolist(),
+            "parents": self.parents[self.sent].tolist(),
+            "scores": [float(sign * score) if np.isfinite(score) else None for score in scores],
+        }
+
 
 def together(scores: np.ndarray, epochs: np.ndarray, key: Array) -> Decisions:
     """Every trial to its end."""
@@ -127,3 +137,16 @@ def _score(book: Book, work: Work, run: RunId, step: int) -> float:
     if np.isfinite(curve).any() and book.status(run) == STOPPED_EARLY:
         return float(np.nanmax(curve) if work.monitor.maximize else np.nanmin(curve))
     return np.nan
+
+
+def bracket(rungs: Sequence[dict[str, Any]], trial: int) -> list[dict[str, Any]]:
+    """Of what a scheduler decided, what concerns the trials that began as this one did, as `plot_rungs` takes it."""
+    first = dict(zip(rungs[0]["trials"], rungs[0]["epochs"], strict=True)) if rungs else {}
+    mine = {other for other, epochs in first.items() if epochs == first.get(trial)}
+    found = []
+    for rung in rungs:
+        rows = [row for row, other in enumerate(rung["trials"]) if other in mine]
+        if rows:
+            parts = {name: [rung[name][row] for row in rows] for name in ("trials", "scores")}
+            found.append({"epochs": max(rung["epochs"][row] for row in rows)} | parts)
+    return found

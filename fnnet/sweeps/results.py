@@ -18,6 +18,7 @@ from fnnet.sweeps import comparing
 from fnnet.sweeps.book import RunId
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.ensembles import Ensemble, ensemble
+from fnnet.sweeps.generations import bracket
 from fnnet.sweeps.importance import importance
 from fnnet.sweeps.planning import cell
 from fnnet.sweeps.plans import Plan
@@ -119,21 +120,13 @@ class Sweep:
 
     @property
     def rungs(self) -> list[dict[str, Any]]:
-        """What a scheduler decided, each time: how many ``epochs``, and the ``trials`` sent, with their ``scores``."""
-        if not self._trained.scheduled:
-            return []
+        """What a scheduler decided, each time it was asked.
+
+        A dict with the ``trials`` that it sent on, and of each the ``epochs`` until which, its ``parents``, and the
+        mean score that it came to (``scores``), None if it has none.
+        """
         sign = 1 if self.maximize else -1
-        return [
-            {
-                "epochs": int(generation.epochs[generation.sent].max()),
-                "trials": np.flatnonzero(generation.sent).tolist(),
-                "scores": [
-                    float(sign * score) if np.isfinite(score) else None for score in generation.scores[generation.sent]
-                ],
-                "parents": generation.parents[generation.sent].tolist(),
-            }
-            for generation in self._trained.past
-        ]
+        return [g.facts(sign) for g in self._trained.past] if self._trained.scheduled else []
 
     def top(self, k: int = 10) -> Any:
         """The k best rows of the table, the best first; runs without a score come last.
@@ -312,7 +305,8 @@ class Sweep:
             path: where to (.png, .svg or .pdf).
             kind: "overview" (learning curves, and the score against each hyperparameter), "curves" (with bands over
                 the runs), "space" (the score against each hyperparameter), "parallel" (all hyperparameters as
-                parallel axes), "pairs" (two at a time as heat maps), or "rungs" (who went on, if a scheduler decided).
+                parallel axes), "pairs" (two at a time as heat maps), or "rungs" (who went on in a halving; of the
+                brackets of a Hyperband, in that of the best run).
 
         Raises:
             HyperparameterError: there is no such kind.
@@ -326,7 +320,7 @@ class Sweep:
             "space": lambda: report.plot_space(self.table, self.hyperparameters, **shown),
             "parallel": lambda: report.plot_parallel(self.table, self.hyperparameters, **shown),
             "pairs": lambda: report.plot_pairs(self.table, self.hyperparameters, **shown),
-            "rungs": lambda: report.plot_rungs(self.table, self.rungs, **shown),
+            "rungs": lambda: report.plot_rungs(self.table, bracket(self.rungs, self.best["trial"]), **shown),
         }
         if kind not in kinds:
             raise HyperparameterError("sweep.plot", f"kind is {kind!r}, but it has to be one of {', '.join(kinds)}.")

@@ -21,7 +21,7 @@ def population(sweep_flowers, space):
 def test_every_trial_of_a_population_goes_to_the_end(population):
     assert (population.table["status"] == "finished").all()
     assert (population.table["epochs"] == EPOCHS).all()
-    assert [rung["epochs"] for rung in population.rungs] == [2, 4, 6]
+    assert [rung["epochs"] for rung in population.rungs] == [[2] * 8, [4] * 8, [6] * 8]
     assert population.history.epochs == EPOCHS
 
 
