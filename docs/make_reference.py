@@ -19,6 +19,7 @@ MODULES = (
     "fnnet.optim.schedules",
     "fnnet.data",
     "fnnet.hp",
+    "fnnet.schedulers",
     "fnnet.loggers",
     "fnnet.report",
     "fnnet.errors",

@@ -2,12 +2,13 @@
 
 from fnnet import data, errors, losses, metrics, nn, optim
 from fnnet._version import __version__
-from fnnet.sweeps import OptunaSearch, Plan, Sweep, plan, schedulers, sweep
+from fnnet.sweeps import Ensemble, OptunaSearch, Plan, Sweep, ensemble, plan, schedulers, sweep
 from fnnet.sweeps import space as hp
 from fnnet.train import EarlyStopping, History, Learner, Run, Training, TrainState, fit, load, loggers, training
 
 __all__ = [
     "EarlyStopping",
+    "Ensemble",
     "History",
     "Learner",
     "OptunaSearch",
@@ -18,6 +19,7 @@ __all__ = [
     "Training",
     "__version__",
     "data",
+    "ensemble",
     "errors",
     "fit",
     "hp",
