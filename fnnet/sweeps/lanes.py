@@ -16,6 +16,9 @@ from fnnet.types import Array, PyTree
 
 AXIS = "lanes"
 
+FEWEST_PARTS = 8
+"""For so many parts of its lanes a device has room at least, if they fit."""
+
 
 class Lanes:
     """A mesh of devices and how many lanes each of them computes at once (0 for all of its lanes).
@@ -54,6 +57,13 @@ class Lanes:
     def unit(self) -> int:
         """The fewest lanes that occupy every device."""
         return self.mesh.size * max(self.width, 1)
+
+    def room(self, runs: int, at_once: int) -> int:
+        """For how many runs to make room if there are so many and no more than ``at_once`` fit.
+
+        Parts without a run cost nothing, so that there are a few of them: batches of other sizes compile nothing new.
+        """
+        return min(max(runs, FEWEST_PARTS * self.unit if self.width else runs), at_once)
 
     def capacity(self, runs: int, widest: int = 0) -> int:
         """Lanes for so many runs, of the few sizes for which a program is compiled.

@@ -88,7 +88,7 @@ class Packs:
         """Trains each run, all of which can go on, until it has done so many updates, has stopped, or has diverged."""
         waiting = list(until)
         flying: list[RunId] = []
-        self._widest = max(self._widest, min(len(waiting), self.at_once))
+        self._widest = max(self._widest, self.lanes.room(len(waiting), self.at_once))
         while (waiting or flying) and not self.host.interrupted():
             room = self.at_once - len(flying)
             flying, waiting = flying + waiting[:room], waiting[room:]

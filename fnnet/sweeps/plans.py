@@ -15,6 +15,9 @@ from fnnet.sweeps.planning import Group
 from fnnet.sweeps.work import Work
 from fnnet.train.core import functions
 
+EVERYTHING = 2**31
+"""More runs than there are."""
+
 
 class Share(NamedTuple):
     """The bytes of each device that may be used, and what they are a share of."""
@@ -42,7 +45,7 @@ class GroupPlan(NamedTuple):
     @property
     def bytes_at_once(self) -> int:
         """Bytes that are used on each device."""
-        capacity = self.lanes.capacity(min(self.runs, self.at_once))
+        capacity = self.lanes.capacity(self.lanes.room(self.runs, self.at_once))
         return self.memory.of(capacity // self.lanes.mesh.size)
 
 
@@ -148,7 +151,10 @@ def plan_group(group: Group, work: Work, lanes: Lanes, share: Share, exactly: bo
     runs = len(work.runs(group.trials))
     lanes = lanes.fitted(runs)
     memory = estimate(group, work, lanes)
-    if exactly or memory.of(lanes.capacity(runs) // lanes.mesh.size) > FAR_FROM_FULL * share.limit:
+    if (
+        exactly
+        or memory.of(lanes.capacity(lanes.room(runs, EVERYTHING)) // lanes.mesh.size) > FAR_FROM_FULL * share.limit
+    ):
         memory = measure(group, work, lanes)
     params = jax.tree.leaves(one_lane(group, work).params)
     return GroupPlan(

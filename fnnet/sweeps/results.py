@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet import report
-from fnnet.errors import HyperparameterError, ShapeError
+from fnnet.errors import HyperparameterError, ShapeError, StructureError
 from fnnet.report.runs import LOSSES, best_row
 from fnnet.sweeps import comparing
 from fnnet.sweeps.book import RunId
@@ -20,12 +20,11 @@ from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.ensembles import Ensemble, ensemble
 from fnnet.sweeps.generations import bracket
 from fnnet.sweeps.importance import importance
-from fnnet.sweeps.planning import cell
 from fnnet.sweeps.plans import Plan
-from fnnet.sweeps.trained import Trained, predicted
+from fnnet.sweeps.tables import divergence, run_table, status
+from fnnet.sweeps.trained import Trained, predicted, states
 from fnnet.train.history import History
 from fnnet.train.run import Run
-from fnnet.train.state import DIVERGED, FINISHED, PRUNED, RUNNING, STATUS_NAMES
 
 
 class Sweep:
@@ -62,47 +61,12 @@ class Sweep:
         scores of the run's best epoch, status, epochs, seconds (its share of the group's time, without compiling),
         and, if trials ``share`` draws, which.
         """
-        import pandas as pd
-
-        rows = []
-        for row, run in enumerate(self._runs):
-            trial, seed, fold = run
-            values = {name: cell(self.trials[trial].values.get(name)) for name in self.hyperparameters}
-            best = self._best_epoch(self.history[self.monitor][row]) if self.history else None
-            # What has no slash is no score: a column learning_rate would be taken for the hyperparameter.
-            named = {name: values for name, values in self.history.items() if "/" in name}
-            scores = {name: np.nan if best is None else values[row, best] for name, values in named.items()}
-            facts = {
-                "status": STATUS_NAMES[self._status(run)],
-                "epochs": self._book.step(run) // self._trained.work.per_epoch,
-                "seconds": self._book.seconds(run),
-            }
-            numbers = {"trial": trial, "seed": seed} | ({} if self.folds is None else {"fold": fold})
-            shared = {"share": ", ".join(self.share)} if self.share else {}
-            rows.append({**numbers, **values, **scores, **facts, **shared})
-        return pd.DataFrame(rows)
+        return run_table(self._trained, self.trials, self._runs, self.hyperparameters, self.history)
 
     @property
     def begun(self) -> bool:
         """Whether any run was."""
         return any(run in self._book for run in self._runs)
-
-    def _status(self, run: RunId) -> int:
-        """The code of a run, in view of all that was asked for."""
-        code = self._book.status(run) if run in self._book else RUNNING
-        work = self._trained.work
-        end = work.most_epochs(run[0]) * work.per_epoch
-        if self._trained.scheduled and code in (RUNNING, FINISHED) and self._book.step(run) < end:
-            return PRUNED
-        return code
-
-    def _best_epoch(self, curve: np.ndarray) -> int | None:
-        seen = np.flatnonzero(np.isfinite(curve))
-        if not seen.size:
-            return None
-        if self.monitor == "train/loss":
-            return int(seen[-1])
-        return int(np.nanargmax(curve) if self.maximize else np.nanargmin(curve))
 
     @property
     def cost(self) -> Any:
@@ -193,7 +157,7 @@ class Sweep:
             states = part.load()
         work, count = self._trained.work, self._book.evaluations(run)
         state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), states)
-        state = state._replace(status=jnp.int32(self._status(run)), key=work.keys([run])[0])
+        state = state._replace(status=jnp.int32(status(self._trained, run)), key=work.keys([run])[0])
         steps = np.minimum(np.arange(1, count + 1) * work.period, int(state.step))
         build = self._trained.keys[run[0]][0]
         return Run(
@@ -236,6 +200,29 @@ class Sweep:
     def _run_of(self, row: Any) -> Run:
         return self.run(row["trial"], row["seed"], row.get("fold", 0))
 
+    def stacked(self, rows: Any = None) -> tuple[Any, Any]:
+        """The best parameters of several runs, and the states of their layers, for functions under `jax.vmap`.
+
+        Args:
+            rows: numbers of rows of the table, such as ``sweep.top(5).index``; all unless told.
+
+        Returns:
+            Pytrees like ``run.params`` and ``run.model_state``, each array with a leading axis of runs.
+
+        Raises:
+            StructureError: the runs are of several structures, or some were not begun.
+        """
+        runs = self._runs if rows is None else [self._runs[row] for row in np.asarray(rows).ravel().tolist()]
+        structures = {self._trained.keys[run[0]] for run in runs}
+        if len(structures) > 1 or not all(run in self._book for run in runs):
+            raise StructureError(
+                "sweep.stacked",
+                f"the rows hold {len(structures)} structures and {sum(run not in self._book for run in runs)} runs "
+                f"that were not begun, but only runs of one structure have parameters of one shape. Name some rows.",
+            )
+        best = jax.tree.map(jnp.asarray, states(self._trained, runs).best)
+        return best.params, best.model_state
+
     def predict(self, inputs: Any) -> np.ndarray:
         """The outputs of every run with its best parameters.
 
@@ -260,19 +247,7 @@ class Sweep:
 
     def divergence(self) -> str:
         """A sentence on the runs that diverged; empty if none did."""
-        found = []
-        for run in self._runs:
-            if run in self._book and self._book.status(run) == DIVERGED:
-                trial, seed, fold = run
-                values = ", ".join(f"{name}={_short(value)}" for name, value in self.trials[trial].values.items())
-                place = f"seed {seed}" + ("" if self.folds is None else f", fold {fold}")
-                found.append(
-                    f"trial {trial} ({', '.join(filter(None, [values, place]))}) at step {self._book.step(run)}"
-                )
-        if not found:
-            return ""
-        shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
-        return f"sweep: {len(found)} of {len(self._runs)} runs diverged: {shown}; the others are unaffected."
+        return divergence(self._trained, self.trials, self._runs)
 
     @property
     def costs(self) -> dict[str, dict[str, Any]]:
@@ -332,7 +307,3 @@ class Sweep:
             f"Sweep({len(self.trials)} trials × {self.seeds} seeds; best {self.monitor} {best[self.monitor]:.4g} "
             f"by trial {best['trial']}, seed {best['seed']})"
         )
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(cell(value))

@@ -40,6 +40,12 @@ class Trained(NamedTuple):
     again: Callable[[RunId], tuple[Part, int]]
 
 
+def states(trained: Trained, runs: Sequence[RunId]) -> Any:
+    """The states of runs of one structure, stacked, without keys; what was let go is trained again."""
+    places = [trained.book.find(run) for run in runs]
+    return gathered([p if p[0].kept else trained.again(r) for r, p in zip(runs, places, strict=True)])
+
+
 def predicted(trained: Trained, trials: Sequence[Trial], runs: Sequence[RunId], inputs: Any) -> dict[RunId, np.ndarray]:
     """The outputs of these runs with their best parameters."""
     outputs: dict[RunId, np.ndarray] = {}
@@ -55,9 +61,7 @@ def _predicted(
 ) -> np.ndarray:
     work, (build, names) = trained.work, key
     lanes = trained.lanes.get(key, trained.plan.groups[0].lanes).fitted(len(runs))
-    places = [trained.book.find(run) for run in runs]
-    places = [p if p[0].kept else trained.again(r) for r, p in zip(runs, places, strict=True)]
-    best = gathered(places).best
+    best = states(trained, runs).best
     columns = {name: np.asarray([trials[trial].traced[name] for trial, _, _ in runs]) for name in names}
     columns = {name: narrowed(name, column) for name, column in columns.items()}
     capacity = lanes.capacity(len(runs))

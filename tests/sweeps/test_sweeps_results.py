@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fnnet import errors, hp, nn
+from fnnet.nn import as_layer
 
 SCORES = ["train/loss", "validation/loss", "validation/accuracy"]
 
@@ -172,3 +173,30 @@ def test_other_mistakes_of_a_call(sweep_flowers, space, learner):
 def test_a_function_that_returns_no_learner(sweep_flowers):
     text = refusal(errors.StructureError, sweep_flowers, {"learning_rate": 0.1}, lambda learning_rate: None)
     assert text.startswith("sweep: learner is None, which is not a fnnet.Learner.")
+
+
+def test_parameters_are_stacked_for_vmap(swept, sweep_flowers, flowers):
+    params, model_state = swept.stacked()
+    model = as_layer(swept.run(0).learner.model)
+    outputs = jax.vmap(lambda p, s: model.apply(p, s, flowers[1].inputs)[0])(params, model_state)
+    np.testing.assert_allclose(outputs, swept.predict(flowers[1].inputs), rtol=1e-5, atol=1e-6)
+    rows = [{"learning_rate": 0.1, "width": hp.static(width)} for width in (3, 4, 3, 4)]
+    two = sweep_flowers(rows, epochs=1, devices=jax.devices()[:1])
+    params, _ = two.stacked([0, 2])
+    assert params[0]["kernel"].shape == (2, 3, 3)
+    with pytest.raises(errors.StructureError, match="the rows hold 2 structures and 0 runs that were not begun"):
+        two.stacked()
+
+
+def test_an_ensemble_of_the_best_has_a_score_of_its_own(swept, flowers):
+    together = swept.ensemble(top=3)
+    assert len(together.runs) == 3
+    assert together.score == together.evaluate(flowers[1])["accuracy"]
+    assert swept.ensemble(top=1).score == pytest.approx(swept.best["validation/accuracy"])
+
+
+def test_importance_has_a_row_a_hyperparameter(sweep_flowers, space):
+    found = sweep_flowers(space, trials=8, seeds=1).importance(pairs=True)
+    assert sorted(found["hyperparameter"], key=len)[:2] == sorted(space, key=len)
+    assert len(found) == 3
+    assert found["importance"].between(0, 1).all()

@@ -175,7 +175,7 @@ def test_a_device_without_memory_gets_half_of_the_lanes(sweep_flowers, space, sw
 
     monkeypatch.setattr(packs, "drive", drive)
     few = sweep_flowers(space, trials=3, seeds=2)
-    assert widths[0] == 8
+    assert widths[0] == 32
     assert set(widths[1:]) == {4}
     assert_same(few, swept, same)
 

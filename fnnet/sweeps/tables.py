@@ -1,0 +1,81 @@
+"""What came of each run, row by row and in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fnnet.sweeps.book import RunId
+from fnnet.sweeps.drawing import Trial
+from fnnet.sweeps.planning import cell
+from fnnet.sweeps.trained import Trained
+from fnnet.train.learner import Monitor
+from fnnet.train.state import DIVERGED, FINISHED, PRUNED, RUNNING, STATUS_NAMES
+
+
+def run_table(
+    trained: Trained, trials: Sequence[Trial], runs: Sequence[RunId], hyperparameters: Sequence[str],
+    history: Mapping[str, np.ndarray],
+) -> Any:  # fmt: skip
+    """A row a run; see `Sweep.table`."""
+    import pandas as pd
+
+    work, book = trained.work, trained.book
+    # What has no slash is no score: a column learning_rate would be taken for the hyperparameter.
+    scores = {name: values for name, values in history.items() if "/" in name}
+    rows = []
+    for row, run in enumerate(runs):
+        trial, seed, fold = run
+        best = _best_epoch(history[work.monitor.name][row], work.monitor) if history else None
+        rows.append(
+            {"trial": trial, "seed": seed}
+            | ({} if work.folds is None else {"fold": fold})
+            | {name: cell(trials[trial].values.get(name)) for name in hyperparameters}
+            | {name: np.nan if best is None else values[row, best] for name, values in scores.items()}
+            | {
+                "status": STATUS_NAMES[status(trained, run)],
+                "epochs": book.step(run) // work.per_epoch,
+                "seconds": book.seconds(run),
+            }
+            | ({"share": ", ".join(work.share)} if work.share else {})
+        )
+    return pd.DataFrame(rows)
+
+
+def status(trained: Trained, run: RunId) -> int:
+    """The code of a run, in view of all that was asked for."""
+    code, work = trained.book.status(run) if run in trained.book else RUNNING, trained.work
+    end = work.most_epochs(run[0]) * work.per_epoch
+    short = trained.scheduled and code in (RUNNING, FINISHED) and trained.book.step(run) < end
+    return PRUNED if short else code
+
+
+def _best_epoch(curve: np.ndarray, monitor: Monitor) -> int | None:
+    seen = np.flatnonzero(np.isfinite(curve))
+    if not seen.size:
+        return None
+    if monitor.name == "train/loss":
+        return int(seen[-1])
+    return int(np.nanargmax(curve) if monitor.maximize else np.nanargmin(curve))
+
+
+def divergence(trained: Trained, trials: Sequence[Trial], runs: Sequence[RunId]) -> str:
+    """A sentence on the runs that diverged; empty if none did."""
+    found = []
+    for run in runs:
+        if run in trained.book and trained.book.status(run) == DIVERGED:
+            trial, seed, fold = run
+            values = ", ".join(f"{name}={_short(value)}" for name, value in trials[trial].values.items())
+            place = f"seed {seed}" + ("" if trained.work.folds is None else f", fold {fold}")
+            said = ", ".join(filter(None, [values, place]))
+            found.append(f"trial {trial} ({said}) at step {trained.book.step(run)}")
+    if not found:
+        return ""
+    shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+    return f"sweep: {len(found)} of {len(runs)} runs diverged: {shown}; the others are unaffected."
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(cell(value))
