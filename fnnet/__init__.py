@@ -2,7 +2,7 @@
 
 from fnnet import data, errors, losses, metrics, nn, optim
 from fnnet._version import __version__
-from fnnet.sweeps import Sweep, sweep
+from fnnet.sweeps import OptunaSearch, Plan, Sweep, plan, schedulers, sweep
 from fnnet.sweeps import space as hp
 from fnnet.train import EarlyStopping, History, Learner, Run, Training, TrainState, fit, load, loggers, training
 
@@ -10,6 +10,8 @@ __all__ = [
     "EarlyStopping",
     "History",
     "Learner",
+    "OptunaSearch",
+    "Plan",
     "Run",
     "Sweep",
     "TrainState",
@@ -25,6 +27,8 @@ __all__ = [
     "metrics",
     "nn",
     "optim",
+    "plan",
+    "schedulers",
     "sweep",
     "training",
 ]

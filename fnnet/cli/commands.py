@@ -263,6 +263,8 @@ def sentences() -> Iterator[None]:
 
 def application() -> Any:
     """The command as a typer application."""
+    from fnnet.cli.reporting import report
+
     app = typer.Typer(
         name="fnnet",
         no_args_is_help=True,
@@ -280,7 +282,7 @@ def application() -> Any:
         pass
 
     app.callback(help="Train neural networks in JAX: one net, or a whole sweep as one program.")(root)
-    for command in (sweep, train, data):
+    for command in (sweep, train, data, report):
         app.command(command.__name__)(command)
     return app
 

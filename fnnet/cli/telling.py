@@ -27,19 +27,14 @@ def tell_scores(run: Any, parts: Parts, which: str) -> None:
 
 def tell_ensemble(swept: Any, parts: Parts) -> None:
     """Says how the best runs do together: their mean is steadier than the one that a choice happened to fall on."""
-    import jax
-    import numpy as np
-
-    from fnnet import metrics
+    from fnnet.cli.printing import scores
+    from fnnet.sweeps.ensembles import ensemble
 
     best = swept.top(SHOWN)
     best = best[best[swept.monitor].notna()]
-    outputs = swept.predict(parts.test.inputs)[best.index.to_numpy()]
-    if np.issubdtype(np.asarray(parts.test.targets).dtype, np.integer):
-        name, score = "accuracy", metrics.accuracy(jax.nn.softmax(outputs).mean(axis=0), parts.test.targets)
-    else:
-        name, score = "r2", metrics.r2(outputs.mean(axis=0), parts.test.targets)
-    typer.echo(f"The mean of the {len(best)} best runs, on the same test rows: {name} {float(score):.3g}.")
+    mean = ensemble([swept.run(trial, seed) for trial, seed in zip(best["trial"], best["seed"], strict=True)])
+    tested = scores(mean.evaluate(parts.test))
+    typer.echo(f"The mean of the {len(best)} best runs, on the same test rows: {tested}.")
 
 
 def tell_files(folder: Path, started: float) -> None:

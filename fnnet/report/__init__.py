@@ -1,8 +1,11 @@
-"""Figures that state what was found: learning curves, hyperparameter spaces, whole sweeps."""
+"""Figures that state what was found: learning curves, hyperparameter spaces, whole sweeps, halvings."""
 
 from fnnet.report.curves import plot_curves
 from fnnet.report.fits import plot_history
 from fnnet.report.overview import plot_sweep
+from fnnet.report.pairs import plot_pairs
+from fnnet.report.parallel import plot_parallel
+from fnnet.report.rungs import plot_rungs
 from fnnet.report.space import plot_space
 
-__all__ = ["plot_curves", "plot_history", "plot_space", "plot_sweep"]
+__all__ = ["plot_curves", "plot_history", "plot_pairs", "plot_parallel", "plot_rungs", "plot_space", "plot_sweep"]

@@ -111,10 +111,11 @@ def finding(runs: Runs, table: Any = None, hyperparameters: Sequence[str] = ()) 
         return f"All {plural(count, 'run')} diverged" if runs.diverged.all() else f"No run has a {words(runs.monitor)}"
     title = f"Best {words(runs.monitor)} {number(runs.scores[runs.best])}"
     if table is not None and len(hyperparameters):
-        row = table.iloc[runs.best]
+        row, gone = table.iloc[runs.best], table[list(hyperparameters)].isna().iloc[runs.best]
         # Spaces that do not break keep a name and its value on one line.
-        values = [f"{name}\u00a0{number(row[name], digits=2)}".replace(" ", "\u00a0") for name in hyperparameters]
-        title += f" at {', '.join(values)}"
+        there = [name for name in hyperparameters if not gone[name]]
+        values = [f"{name}\u00a0{number(row[name], digits=2)}".replace(" ", "\u00a0") for name in there]
+        title += f" at {', '.join(values)}" if values else ""
     return title
 
 

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnnet.report.runs import Runs
-from fnnet.report.style import number
+from fnnet.report.style import RULE, number, shortened
+
+MISSING = "–"
+"""The label of runs for which a hyperparameter does not exist."""
 
 _MOST_CATEGORIES = 8
 
@@ -55,12 +58,23 @@ def outside_of(runs: Runs, view: View | None) -> np.ndarray:
     return ((scores < view.low) | (scores > view.high)) & ~runs.diverged
 
 
-def places_of(axes: Any, column: Any) -> tuple[np.ndarray, str]:
-    """Where the runs stand on the horizontal axis, whose scale and ticks it sets."""
-    from matplotlib.ticker import MaxNLocator
+class Places(NamedTuple):
+    """Where runs stand on an axis: ``at`` (runs,), ``missing`` those without a value, ``kind`` the axis."""
 
-    if _is_categorical(column):
-        labels, places = _categories(column)
+    at: np.ndarray
+    missing: np.ndarray
+    kind: str
+
+
+def places_of(axes: Any, column: Any) -> Places:
+    """Where the runs stand on the horizontal axis, whose scale and ticks it sets.
+
+    Runs without a value, whose hyperparameter does not exist, stand to the left of those with one.
+    """
+    missing = np.asarray(column.isna(), dtype=bool)
+    if is_categorical(column):
+        labels, places = categories(column)
+        labels = [shortened(label, 14) for label in labels]
         axes.set_xticks(range(len(labels)), labels)
         axes.set_xlim(-0.6, len(labels) - 0.4)
         axes.grid(False, axis="x")
@@ -68,36 +82,63 @@ def places_of(axes: Any, column: Any) -> tuple[np.ndarray, str]:
             axes.tick_params(axis="x", labelrotation=30)
         # Jitter from a fixed seed: the same table gives the same picture.
         width = 0.18 if len(places) > len(labels) else 0.0
-        return places + np.random.default_rng(0).uniform(-width, width, len(places)), "strip"
-    places = np.asarray(column, dtype=float)
+        return Places(places + np.random.default_rng(0).uniform(-width, width, len(places)), missing, "strip")
+    places = numbers_of(column)
     known = places[np.isfinite(places)]
     low, high = float(known.min()), float(known.max())
-    if spread_over_decades(known):
-        axes.set_xscale("log")
-        room = (high / low) ** 0.05
-        axes.set_xlim(low / room, high * room)
-        log_ticks(axes.xaxis, low / room, high * room)
-        return places, "log"
-    room = 0.05 * (high - low) or 0.5
-    axes.set_xlim(low - room, high + room)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    return places, "linear"
+    log = spread_over_decades(known)
+    axes.set_xscale("log" if log else "linear")
+    room = (high / low) ** 0.05 if log else 0.05 * (high - low) or 0.5
+    begin, end = (low / room, high * room) if log else (low - room, high + room)
+    gap = room**2.5 if log else 2.5 * room
+    aside = begin / gap if log else begin - gap
+    if log:
+        log_ticks(axes.xaxis, begin, end)
+    else:
+        plain_ticks(axes.xaxis)
+    axes.set_xlim(begin, end)
+    if missing.any():
+        _tick_aside(axes, aside, begin, end, log)
+        axes.set_xlim(aside / room**2 if log else aside - 2 * room, end)
+    jitter = np.random.default_rng(0).uniform(-1, 1, len(places))
+    beside = aside * room**jitter if log else aside + room * jitter
+    return Places(np.where(missing, beside, places), missing, "log" if log else "linear")
 
 
-def _is_categorical(column: Any) -> bool:
+def _tick_aside(axes: Any, aside: float, begin: float, end: float, log: bool) -> None:
+    """Adds to the ticks the one of runs without a value, and a line between them and the others."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter
+
+    ticks = ticks_of(begin, end, log)
+    axes.xaxis.set_major_locator(FixedLocator([aside, *ticks]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: MISSING if value < begin else number(value)))
+    axes.axvline(begin, color=RULE, linewidth=0.8)
+
+
+def is_categorical(column: Any) -> bool:
+    """Whether a column's values stand side by side: words, or few numbers that occur often."""
     if column.dtype.kind not in "iuf":
         return True
     values = column.nunique()
-    return values == 1 or (values <= _MOST_CATEGORIES and len(column) > 2 * values)
+    return values <= 1 or (values <= _MOST_CATEGORIES and len(column) > 2 * values)
 
 
-def _categories(column: Any) -> tuple[list[str], np.ndarray]:
-    """The labels, numbers in their order and the rest by name, and for each run the position of its label."""
-    values = [number(value) for value in column]
+def numbers_of(column: Any) -> np.ndarray:
+    """A column of numbers as floats, NaN where there is none."""
+    return np.asarray(column.to_numpy(dtype=float, na_value=np.nan))
+
+
+def categories(column: Any) -> tuple[list[str], np.ndarray]:
+    """The labels, numbers in their order and the rest by name, and for each run the position of its label.
+
+    What is missing comes last.
+    """
+    missing = np.asarray(column.isna(), dtype=bool)
+    values = [MISSING if gone else number(value) for value, gone in zip(column, missing, strict=True)]
     numeric = column.dtype.kind in "iuf"
     known = sorted(column.dropna().unique()) if numeric else []
     order = {number(value): index for index, value in enumerate(known)}
-    labels = sorted(set(values), key=lambda label: (order.get(label, len(order)), label))
+    labels = sorted(set(values), key=lambda label: (label == MISSING, order.get(label, len(order)), label))
     return labels, np.array([labels.index(value) for value in values], dtype=float)
 
 
@@ -112,17 +153,34 @@ def spread_over_decades(values: np.ndarray) -> bool:
     return bool(abs(logarithmic - 0.5) < abs(plain - 0.5))
 
 
+def ticks_of(low: float, high: float, log: bool) -> list[float]:
+    """Round numbers from low to high, three to seven of them."""
+    from matplotlib.ticker import MaxNLocator
+
+    if not log:
+        ticks = MaxNLocator(nbins=6, steps=[1, 2, 5, 10]).tick_values(low, high)
+        room = 1e-9 * (high - low)
+        return [float(tick) for tick in ticks if low - room <= tick <= high + room]
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found: list[float] = []
+    for mantissas in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
+        found = [m * 10.0**p for p in powers for m in mantissas if low <= m * 10.0**p <= high]
+        if len(found) >= 3:
+            break
+    return found[:: 1 + len(found) // 8]
+
+
+def plain_ticks(axis: Any) -> None:
+    """Sets a few round ticks on an axis that is not logarithmic."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+
+
 def log_ticks(axis: Any, low: float, high: float) -> None:
     """Sets three to seven ticks on a logarithmic axis and writes them like the numbers in the title."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks: list[float] = []
-    for mantissas in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
-        ticks = [m * 10.0**p for p in powers for m in mantissas if low <= m * 10.0**p <= high]
-        if len(ticks) >= 3:
-            break
-    ticks = ticks[:: 1 + len(ticks) // 8]
-    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_locator(FixedLocator(ticks_of(low, high, log=True)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from fnnet.errors import DataError
 from fnnet.report.runs import Runs, circumstances, finding, runs_of_table
-from fnnet.report.scales import View, log_ticks, outside_of, places_of, usable, view_of
+from fnnet.report.scales import View, log_ticks, outside_of, places_of, plain_ticks, usable, view_of
 from fnnet.report.style import (
     BLUE,
     GREY,
@@ -40,7 +40,8 @@ def plot_space(
     """The score of every run against each hyperparameter, a panel each, the best run marked.
 
     Numbers that spread over decades get a logarithmic axis; categories and numbers with few values are drawn
-    side by side with a little jitter. The line is the running median. The score's axis shows the range where
+    side by side with a little jitter. Runs for which a hyperparameter does not exist (NaN or None in the table)
+    stand apart, at "–". The line is the running median. The score's axis shows the range where
     the good runs are; runs below it and diverged runs are marks at its edge.
 
     Args:
@@ -128,8 +129,6 @@ def edge_handles(runs: Runs) -> list[Any]:
 
 def draw_space(figure: Any, grid: Any, table: Any, hyperparameters: Sequence[str], runs: Runs) -> list[Any]:
     """Draws the panels into the cells of a grid, row by row, with one axis for the score."""
-    from matplotlib.ticker import MaxNLocator
-
     columns = grid.ncols
     view = view_of(runs)
     panels: list[Any] = []
@@ -142,7 +141,7 @@ def draw_space(figure: Any, grid: Any, table: Any, hyperparameters: Sequence[str
             if view.log:
                 log_ticks(axes.yaxis, view.low, view.high)
             else:
-                axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+                plain_ticks(axes.yaxis)
         else:
             axes.set_yticks([])
         if index % columns == 0:
@@ -155,13 +154,18 @@ def draw_space(figure: Any, grid: Any, table: Any, hyperparameters: Sequence[str
 
 
 def _draw_hyperparameter(axes: Any, column: Any, runs: Runs, view: View | None) -> None:
-    places, kind = places_of(axes, column)
+    places, missing, kind = places_of(axes, column)
     plain: dict[str, Any] = {"linestyle": "none", "zorder": 4}
     if view is not None:
         inside = usable(runs) & ~outside_of(runs, view)
         dots = {**plain, "marker": "o", "color": BLUE, "alpha": 0.45, "markersize": 4, "markeredgewidth": 0}
         axes.plot(places[inside], runs.scores[inside], **dots)
-        _draw_trend(axes, places, runs, kind)
+        there = missing & (kind != "strip")
+        _draw_trend(axes, np.where(there, np.nan, places), runs, kind)
+        known = usable(runs) & there
+        if known.any() and usable(runs).sum() >= _FEWEST_FOR_TREND:
+            ends = places[there].min(), places[there].max()
+            axes.hlines(np.median(runs.scores[known]), *ends, color=INK, linewidth=1.4, zorder=5)
     # Marks at the edge stand on the axis whatever the score's scale is.
     edge = {**plain, "transform": axes.get_xaxis_transform(), "markersize": 4.5}
     height = np.full(len(places), 0.035 if runs.maximize else 0.965)

@@ -22,6 +22,8 @@ ORANGE = "#E69F00"
 VERMILLION = "#D55E00"
 INK = "#222222"
 GREY = "#767676"
+RULE = "#EBEBEB"
+"""Of lines that only guide the eye."""
 
 WIDTH = 9.0
 """Inches across a full figure: at a README's 900 pixels an inch is 100 pixels and the text stays readable."""
@@ -54,7 +56,7 @@ _RULES: Mapping[str, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
-    "grid.color": "#EBEBEB",
+    "grid.color": RULE,
     "grid.linewidth": 0.8,
     "xtick.color": GREY,
     "ytick.color": GREY,
@@ -75,6 +77,8 @@ _RULES: Mapping[str, Any] = {
     # Names come from the user; a dollar sign in one is a dollar sign.
     "text.parse_math": False,
 }
+
+_SHADES = 16  # steps of the scale of scores, a palette of its own: a file needs its 256 colours for other things too
 
 _TITLE, _SUBTITLE, _LEGEND = 0.22, 0.19, 0.22  # inches that a line of each needs
 _MARGIN = 0.1
@@ -179,7 +183,9 @@ def save_figure(where: str, figure: Any, path: str | PathLike[str]) -> None:
 
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DOTS)
-        image = Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        # Maximum coverage keeps the colours that are rare, such as the ends of a scale.
+        image = Image.open(buffer).convert("RGB")
+        image = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         drawn = io.BytesIO()
         image.save(drawn, format="png", optimize=True, dpi=(DOTS, DOTS))
     else:
@@ -197,6 +203,20 @@ def save_figure(where: str, figure: Any, path: str | PathLike[str]) -> None:
         target.write_bytes(drawn.getvalue())
     except OSError as error:
         raise FileError(where, f"cannot write {str(path)!r}: {error.strerror}.") from error
+
+
+def score_colors(goodness: Any) -> Any:
+    """Colours (…, 4) of scores from 0, the worst, to 1, the best: the better the darker, also on a grey print."""
+    import numpy as np
+    from matplotlib import colormaps
+
+    steps = np.round(_SHADES * np.asarray(goodness, dtype=float)) / _SHADES
+    return colormaps["viridis_r"](0.06 + 0.94 * steps)
+
+
+def shortened(label: str, letters: int = 12) -> str:
+    """A label of so many letters at the most."""
+    return label if len(label) <= letters else label[: letters - 1] + "…"
 
 
 def number(value: Any, digits: int = 3) -> str:

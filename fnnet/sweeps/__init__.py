@@ -1,6 +1,8 @@
 """Sweeps: many networks as the lanes of one program."""
 
-from fnnet.sweeps.engine import sweep
+from fnnet.sweeps.asking import OptunaSearch
+from fnnet.sweeps.engine import plan, sweep
+from fnnet.sweeps.plans import Plan
 from fnnet.sweeps.results import Sweep
 
-__all__ = ["Sweep", "sweep"]
+__all__ = ["OptunaSearch", "Plan", "Sweep", "plan", "sweep"]

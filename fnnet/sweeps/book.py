@@ -129,7 +129,7 @@ class Book:
         values = part.rows.get(name)
         return np.zeros(0, np.float32) if values is None else values[lane, : self.evaluations(run)]
 
-    def stacked(self, runs: Sequence[RunId]) -> TrainState:
+    def stacked(self, runs: Sequence[RunId]) -> Any:
         """The states of some runs of one structure, without keys; every one has to be kept."""
         return gathered([self._places[run] for run in runs])
 
@@ -188,7 +188,7 @@ def gathered(places: Sequence[tuple[Part, int]]) -> TrainState:
     return jax.tree.map(gather, *states)
 
 
-def on_host(state: PyTree, lanes: Any) -> PyTree:
+def on_host(state: TrainState, lanes: Any) -> Any:
     """The leaves of mapped states as arrays of these lanes, without the keys."""
     return jax.tree.map(lambda leaf: np.asarray(leaf)[lanes], state._replace(key=()))
 

@@ -8,24 +8,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from fnnet.recipes import describe
 from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.generations import Generation, Scheduler, decide, inherit, scores_of, together
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.ledger import Ledger
+from fnnet.sweeps.memory import machine_memory, one_lane
 from fnnet.sweeps.packs import Packs
-from fnnet.sweeps.planning import Build, Group, check_group, check_ranges, group_trials
-from fnnet.sweeps.results import Sweep, Trained
+from fnnet.sweeps.planning import Group, GroupKey, check_group, check_ranges, group_trials
+from fnnet.sweeps.plans import Plan, plan_group
+from fnnet.sweeps.results import Sweep
+from fnnet.sweeps.trained import Trained
 from fnnet.sweeps.work import Work
-from fnnet.train.core import functions
 from fnnet.train.learner import Learner
 from fnnet.train.progress import Progress
 from fnnet.train.state import DIVERGED, RUNNING, STOPPED_EARLY, TrainState
-
-
-EVERYTHING = 2**31
-"""More runs than there are."""
 
 
 class Campaign:
@@ -36,25 +33,25 @@ class Campaign:
         space: from which trials descend.
         trials: as they were drawn.
         work: what all runs have in common.
+        plan: how the runs of each structure that is known are computed.
+        lanes: how lanes are computed where a structure is new.
         scheduler: who decides; None trains every trial to its end.
-        lanes: how lanes are computed.
         ledger: the folder, if there is one.
         bar: shows progress.
         interrupted: whether to stop.
     """
 
     def __init__(
-        self, learner: Callable[..., Learner], space: Any, trials: list[Trial], work: Work,
-        scheduler: Scheduler | None, lanes: Lanes, ledger: Ledger | None, bar: Progress,
-        interrupted: Callable[[], bool],
+        self, learner: Callable[..., Learner], space: Any, trials: list[Trial], work: Work, plan: Plan, lanes: Lanes,
+        scheduler: Scheduler | None, ledger: Ledger | None, bar: Progress, interrupted: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.learner, self.space, self.trials, self.work = learner, space, trials, work
-        self.scheduler, self.lanes, self.ledger, self.bar = scheduler, lanes, ledger, bar
+        self.plan, self.lanes, self.scheduler, self.ledger, self.bar = plan, lanes, scheduler, ledger, bar
         self.interrupted = interrupted
-        self.checked: set[Build] = set()
         self.book = Book(work.period)
         self.past: list[Generation] = []
-        self._packs: dict[Build, Packs] = {}
+        self._packs: dict[GroupKey, Packs] = {}
+        self._plans = {planned.group.key: planned for planned in plan.groups}
         self._runs = work.runs(range(len(trials)))
         self._best: float | None = None
         self._compiling = 0.0
@@ -98,31 +95,24 @@ class Campaign:
         for group in group_trials(self.learner, self.trials):
             runs = [run for run in self.work.runs(group.trials) if run in steps and self.book.goes_on(run, steps[run])]
             if runs and not self.interrupted():
-                self._packs_of(group, len(runs)).train({run: steps[run] for run in runs}, len(self.past))
+                self._packs_of(group).train({run: steps[run] for run in runs}, len(self.past))
 
-    def _packs_of(self, group: Group, runs: int) -> Packs:
-        packs = self._packs.get(group.build)
+    def _packs_of(self, group: Group) -> Packs:
+        packs = self._packs.get(group.key)
         if packs is None:
-            if group.build not in self.checked:
+            planned = self._plans.get(group.key)
+            if planned is None:  # the scheduler has combined what was not combined before
                 check_group(group, self.space, self.work.train, self.work.validation, self.work.batch_size)
-            lanes = self.lanes.fitted(runs)
-            self._packs[group.build] = packs = Packs(group, self.work, lanes, EVERYTHING, self)
+                planned = plan_group(group, self.work, self.lanes, self.plan.share)
+            self._packs[group.key] = packs = Packs(group, self.work, planned.lanes, planned.at_once, self)
         packs.assign(group)
         return packs
 
+    def _group_of(self, trial: int) -> Group:
+        return next(group for group in group_trials(self.learner, self.trials) if trial in group.trials)
+
     def _like(self, run: RunId) -> TrainState:
-        """The structure of a run's state, without its key."""
-        group = next(group for group in group_trials(self.learner, self.trials) if run[0] in group.trials)
-        work, row = self.work, group.trials.index(run[0])
-
-        def init(hyperparameters: Any, key: Any, x: Any) -> TrainState:
-            training = functions(group.build(hyperparameters), batch_size=work.batch_size, monitor=work.monitor)
-            return training.init(key, x)
-
-        columns = {name: column[row] for name, column in group.hyperparameters.items()}
-        inputs = work.train.inputs
-        one = jax.ShapeDtypeStruct((1, *inputs.shape[1:]), inputs.dtype)
-        return jax.eval_shape(init, columns, work.key, one)._replace(key=())
+        return one_lane(self._group_of(run[0]), self.work)
 
     def watch(self, runs: Sequence[RunId], state: TrainState, lanes: np.ndarray, pace: float) -> None:
         """Shows how far the sweep is."""
@@ -157,32 +147,39 @@ class Campaign:
         replaced = self.book.add(part)
         if self.ledger is not None:
             self.ledger.write(part, replaced)
+        elif self.scheduler is None:  # by which a run that rests may be sent on, from its state
+            self.book.let_go(int(self.plan.share.of * machine_memory() / 4), self._worth)
+
+    def _worth(self, run: RunId) -> float:
+        """The best score of a run, more being better."""
+        curve = self.book.curve(run, self.work.monitor.name)
+        curve = curve[np.isfinite(curve)] * (1 if self.work.monitor.maximize else -1)
+        return float(curve.max()) if curve.size else -np.inf
 
     def again(self, run: RunId) -> tuple[Part, int]:
         """Trains one run from the start as far as it has got."""
-        group = next(group for group in group_trials(self.learner, self.trials) if run[0] in group.trials)
+        group = self._group_of(run[0])
         alone = Campaign(
-            self.learner, self.space, self.trials, self.work, None, self.lanes, None, Progress.none(), never
+            self.learner, self.space, self.trials, self.work, self.plan, self.lanes, None, None, Progress.none(), never
         )
-        Packs(group, self.work, self._packs[group.build].lanes, EVERYTHING, alone).train({run: self.book.step(run)}, 0)
+        before = self._packs[group.key]
+        Packs(group, self.work, before.lanes, before.at_once, alone).train({run: self.book.step(run)}, 0)
         return alone.book.find(run)
 
     def _swept(self) -> Sweep:
         groups = group_trials(self.learner, self.trials)
-        builds = {trial: group.build for group in groups for trial in group.trials}
+        keys = {trial: group.key for group in groups for trial in group.trials}
         costs = []
-        for build, packs in self._packs.items():
-            static = {
-                name: value if isinstance(value, int | float | str) else describe(value) for name, value in build.static
-            }
-            runs = sum(build is builds[run[0]] or build == builds[run[0]] for run in self._runs if run in self.book)
-            costs.append(static | packs.cost.facts(runs) | {"lanes": str(packs.lanes)})
+        for (build, names), packs in self._packs.items():
+            runs = sum(keys[run[0]] == (build, names) for run in self._runs if run in self.book)
+            costs.append(build.shown | packs.cost.facts(runs) | {"lanes": str(packs.lanes)})
         one = self.work.train.inputs
         trained = Trained(
             work=self.work,
             book=self.book,
-            builds=[builds[trial] for trial in range(len(self.trials))],
-            lanes={build: packs.lanes for build, packs in self._packs.items()},
+            plan=self.plan,
+            keys=[keys[trial] for trial in range(len(self.trials))],
+            lanes={key: packs.lanes for key, packs in self._packs.items()},
             costs=costs,
             past=self.past,
             scheduled=self.scheduler is not None,

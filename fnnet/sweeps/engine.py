@@ -1,4 +1,4 @@
-"""`sweep`: many networks, trained as the lanes of one program for each structure."""
+"""`sweep`: many networks, trained as the lanes of one program for each structure; and `plan`, what it will be."""
 
 from __future__ import annotations
 
@@ -8,27 +8,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from fnnet.data import Dataset
-from fnnet.errors import DivergenceWarning, HyperparameterError
+from fnnet.errors import DivergenceWarning
 from fnnet.sweeps.campaign import Campaign
-from fnnet.sweeps.drawing import draw_trials
 from fnnet.sweeps.generations import Scheduler
-from fnnet.sweeps.lanes import choose_lanes
 from fnnet.sweeps.ledger import Ledger
-from fnnet.sweeps.planning import check_group, check_ranges, choose_monitor_of_all, group_trials
+from fnnet.sweeps.plans import Plan, make_plan
+from fnnet.sweeps.preparing import prepare
 from fnnet.sweeps.request import request
 from fnnet.sweeps.results import Sweep
-from fnnet.sweeps.work import Work, check_folds, check_share
-from fnnet.train.checks import check_run
 from fnnet.train.driving import interruption
-from fnnet.train.every import every_so_often
 from fnnet.train.learner import Learner
-from fnnet.train.programs import on_device
 from fnnet.train.progress import Progress
-from fnnet.train.sampling import steps_per_epoch
-from fnnet.train.stopping import EarlyStopping, check_early_stopping
+from fnnet.train.stopping import EarlyStopping
 from fnnet.types import Array
 
 
@@ -52,6 +45,7 @@ def sweep(
     share: Sequence[str] = (),
     lanes: str | int = "auto",
     devices: Sequence[jax.Device] | None = None,
+    memory: float = 0.5,
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
     command: str | None = None,
@@ -83,8 +77,10 @@ def sweep(
             trains all to the end.
         share: what trials of the same seed and fold draw in common, any of "initialization", "data" and "dropout", so
             that they are compared in pairs; nothing unless told.
-        lanes: "map" (one lane after another), "vmap" (all at once), a number (so many at once), "auto".
+        lanes: "map" (one lane after another), "vmap" (all at once), a number (so many at once), or "auto": what a
+            short timing finds best, if there is enough to do for it to pay.
         devices: to divide the lanes over; all local ones unless told.
+        memory: the share of each device's memory that may be used; runs that do not fit wait.
         out: a folder for every run, the tables and the best model. After a crash the same call goes on where it was;
             one that asks for more trials, seeds or epochs goes on with what there is.
         progress: whether to show a line of progress.
@@ -113,51 +109,78 @@ def sweep(
     >>> len(result.table), result.best["status"]
     (4, 'finished')
     """
-    train, validation, epochs, size = check_run("sweep", train, validation, epochs, batch_size, key)
-    if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
-        raise HyperparameterError("sweep", f"seeds is {seeds!r}, but it has to be a positive integer.")
-    split = check_folds(train, validation, folds, key)
-    examples = len(train) if split is None else split.train[0].shape[1]
-    size = None if size is None or size >= examples else size
-    policy = choose_lanes(lanes, devices)
-    drawn = draw_trials(space, trials, key, sampler)
-    groups = group_trials(learner, drawn)
-    check_ranges(learner, drawn)
-    for group in groups:
-        check_group(group, space, train, train if split else validation, size)
-    per_epoch = steps_per_epoch(examples, size)
-    device_train = on_device(train)
-    work = Work(
-        train=device_train,
-        validation=device_train if split else None if validation is None else on_device(validation),
-        split=split,
-        batch_size=size,
-        monitor=choose_monitor_of_all(groups, monitor, split is not None or validation is not None),
-        seeds=int(seeds),
-        folds=None if split is None else len(split.train[0]),
-        steps=epochs * per_epoch,
-        per_epoch=per_epoch,
-        period=every_so_often("sweep", "evaluate_every", evaluate_every, per_epoch, clock=False).steps or per_epoch,
-        stopping=check_early_stopping("sweep", early_stopping),
-        share=check_share(share),
-        key=key,
-    )
-    data = {"train": train, "validation": validation}
-    asked = request(learner, groups, space, data, len(drawn), sampler, scheduler, work, command)
-    ledger = Ledger.open(out, asked, work.period)
-    try:
+    ready = prepare(
+        "sweep", learner, space, train, validation, trials=trials, seeds=seeds, epochs=epochs, batch_size=batch_size,
+        key=key, sampler=sampler, folds=folds, monitor=monitor, evaluate_every=evaluate_every,
+        early_stopping=early_stopping, share=share, lanes=lanes, devices=devices, memory=memory,
+    )  # fmt: skip
+    asked = request(
+        learner, ready.groups, space, ready.data, ready.trials, sampler, scheduler, ready.work, command
+    )  # fmt: skip
+    with Ledger.open(out, asked, ready.work.period) as ledger:
+        planned = make_plan(ready.trials, ready.groups, ready.work, ready.lanes, ready.share, exactly=False)
         with Progress(epochs, "sweep", progress) as bar, interruption() as interrupted:
-            campaign = Campaign(learner, space, drawn, work, scheduler, policy, ledger, bar, interrupted)
-            campaign.checked.update(group.build for group in groups)
-            swept = campaign.go()
+            bar.say(str(planned))
+            swept = Campaign(
+                learner, space, ready.trials, ready.work, planned, ready.lanes, scheduler, ledger, bar, interrupted
+            ).go()
         if not swept.begun:
             raise KeyboardInterrupt
         if ledger is not None:
             ledger.finish(swept)
-    finally:
-        if ledger is not None:
-            ledger.close()
     sentence = swept.divergence()
     if sentence:
         warnings.warn(sentence, DivergenceWarning, stacklevel=2)
     return swept
+
+
+def plan(
+    learner: Callable[..., Learner],
+    space: Any,
+    train: Dataset,
+    *,
+    validation: Dataset | None = None,
+    trials: int | None = None,
+    seeds: int = 1,
+    epochs: int,
+    batch_size: int | None = 32,
+    key: Array,
+    sampler: str = "random",
+    folds: int | None = None,
+    evaluate_every: int | str = 1,
+    lanes: str | int = "auto",
+    devices: Sequence[jax.Device] | None = None,
+    memory: float = 0.5,
+) -> Plan:
+    """What `sweep` with these arguments will be: runs, programs, lanes at once, bytes, floating-point operations.
+
+    Nothing is trained. Of each structure the program is compiled for two small numbers of lanes, which says what a
+    lane needs; `sweep` does so itself only if its estimate comes near the memory that it may use.
+
+    Args:
+        learner, space, train, validation, trials, seeds, epochs, batch_size, key, sampler, folds: as in `sweep`.
+        evaluate_every, lanes, devices, memory: as in `sweep`.
+
+    Returns:
+        `Plan`; printed, it says all of this in a few lines.
+
+    Raises:
+        HyperparameterError, StructureError, ShapeError, DataError: as `sweep` would.
+
+    >>> import jax, fnnet
+    >>> from fnnet import data, hp, losses, nn, optim
+    >>> def learner(learning_rate):
+    ...     return fnnet.Learner(nn.dense(3), losses.softmax_cross_entropy, optim.adam(learning_rate))
+    >>> planned = fnnet.plan(
+    ...     learner, {"learning_rate": hp.log_uniform(1e-3, 1e-1)}, data.load("iris"), trials=100, seeds=2, epochs=5,
+    ...     key=jax.random.key(1), folds=5,
+    ... )
+    >>> planned.runs, planned.updates, planned.groups[0].parameters
+    (1000, 20, 15)
+    """
+    ready = prepare(
+        "plan", learner, space, train, validation, trials=trials, seeds=seeds, epochs=epochs, batch_size=batch_size,
+        key=key, sampler=sampler, folds=folds, monitor=None, evaluate_every=evaluate_every, early_stopping=None,
+        share=(), lanes=lanes, devices=devices, memory=memory,
+    )  # fmt: skip
+    return make_plan(ready.trials, ready.groups, ready.work, ready.lanes, ready.share, exactly=True)

@@ -109,7 +109,8 @@ class Ensemble:
         return {name: float(value) for name, value in found.items()}
 
     def __repr__(self) -> str:
-        score = "" if self.score is None else f": {self.runs[0].monitor.name} {self.score:.4g}"
+        name = self.runs[0].monitor.name.split("/", 1)[1]
+        score = "" if self.score is None else f": validation/{name} {self.score:.4g}"
         return f"Ensemble({len(self.runs)} runs{score})"
 
 

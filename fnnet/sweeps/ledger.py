@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ import numpy as np
 
 from fnnet._version import __version__
 from fnnet.errors import FileError, FnnetWarning
-from fnnet.sweeps import request
 from fnnet.sweeps.book import Part, RunId
+from fnnet.sweeps.request import difference
 from fnnet.sweeps.results import Sweep
 from fnnet.train.files import read_tensors, write_atomically
 from fnnet.train.state import RUNNING, TrainState
@@ -48,10 +50,12 @@ class Ledger:
         self._lock = _locked(folder)
 
     @classmethod
-    def open(cls, out: str | os.PathLike[str] | None, asked: Mapping[str, Any], period: int) -> Ledger | None:
+    @contextlib.contextmanager
+    def open(cls, out: str | os.PathLike[str] | None, asked: Mapping[str, Any], period: int) -> Iterator[Ledger | None]:
         """Writes what is asked for, before anything is computed; refuses a folder that holds another sweep."""
         if out is None:
-            return None
+            yield None
+            return
         folder = Path(out)
         if folder.exists() and not folder.is_dir():
             raise FileError("sweep", f"out={str(folder)!r} is a file, but a folder is needed.")
@@ -69,16 +73,15 @@ class Ledger:
                     before = json.loads(path.read_text())
                 except ValueError:
                     before = {}
-                said = request.difference(before, asked)
+                said = difference(before, asked)
                 if said:
                     raise FileError(
                         "sweep", f"{folder} holds another sweep: {said}. Choose another out=, or delete the folder."
                     )
             write_atomically(path, _json(asked))
-        except BaseException:
+            yield ledger
+        finally:
             ledger.close()
-            raise
-        return ledger
 
     def parts(self, like: Like) -> list[Part]:
         """What was written before, the oldest first."""
@@ -94,7 +97,7 @@ class Ledger:
                     f"sweep: {path} cannot be read ({error}). Its runs are trained again.", FnnetWarning, stacklevel=4
                 )
                 continue
-            part.read = _reader(path, lambda run=part.runs[0]: like(run))
+            part.read = _reader(path, functools.partial(like, part.runs[0]))
             part.path = path
             self._number = max(self._number, int(path.stem))
             found.append(part)
@@ -134,6 +137,7 @@ class Ledger:
             write_atomically(self.folder / "table.parquet", _parquet(table))
             write_atomically(self.folder / "table.csv", table.to_csv(index=False).encode())
             write_atomically(self.folder / "history.parquet", _parquet(_tidy(sweep)))
+            write_atomically(self.folder / "plan.json", _json(sweep.plan.facts()))
             write_atomically(self.folder / "cost.json", _json(sweep.cost.to_dict("records")))
             if sweep.rungs:
                 write_atomically(self.folder / "decisions.json", _json(sweep.rungs))

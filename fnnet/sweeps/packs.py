@@ -219,7 +219,7 @@ class _Stretch:
         """Since the beginning, without compiling."""
         return time.perf_counter() - self._began - self.compile_seconds
 
-    def part(self, now: TrainState, rows: Mapping[str, np.ndarray], generation: int) -> Part:
+    def part(self, now: Any, rows: Mapping[str, np.ndarray], generation: int) -> Part:
         """The runs with these states, and these rows (runs, evaluations) since the beginning."""
         done = now.step - self._before
         seconds = self._spent + self.seconds * done / max(done.sum(), 1)

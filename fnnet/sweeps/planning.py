@@ -1,14 +1,12 @@
-"""From a space to trials, and from trials to groups that share one compiled program."""
+"""From trials to groups that share one compiled program, and what is checked before it is compiled."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import inspect
-import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -16,27 +14,13 @@ import numpy as np
 from fnnet.data import Dataset
 from fnnet.errors import FnnetError, HyperparameterError, StructureError
 from fnnet.recipes import describe
-from fnnet.sweeps.space import Dimension, as_dimension, choice, static
+from fnnet.sweeps.drawing import Trial, cell_value, explicit_rows
+from fnnet.sweeps.space import as_dimension
 from fnnet.train.checks import check_fit
 from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
-from fnnet.types import Array
 
 COLUMNS = ("trial", "seed", "fold", "status", "epochs", "seconds")
 """Columns of the table besides hyperparameters and scores."""
-
-SAMPLERS = ("random", "sobol", "latin")
-
-
-class Trial(NamedTuple):
-    """The hyperparameters of one trial: numbers that are traced, and values that are structure."""
-
-    traced: dict[str, Any]
-    static: dict[str, Any]
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """All hyperparameters by name."""
-        return self.traced | self.static
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +35,20 @@ class Build:
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(type(value) for _, value in self.static))
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The structure as cells of a table."""
+        return {name: cell(value) for name, value in self.static}
+
     def __call__(self, hyperparameters: Any) -> Learner:
         """The learner with these hyperparameters and the group's structure."""
         learner = self.function(**hyperparameters, **dict(self.static))
         check_learner("sweep", learner)
         return learner
+
+
+GroupKey: TypeAlias = tuple[Build, tuple[str, ...]]
+"""A structure, and the names of the numbers that are traced."""
 
 
 class Group(NamedTuple):
@@ -65,120 +58,26 @@ class Group(NamedTuple):
     trials: list[int]
     hyperparameters: dict[str, np.ndarray]
 
-
-def draw_trials(space: Any, trials: int | None, key: Array, sampler: str) -> list[Trial]:
-    """The trials of a space.
-
-    Enumerated dimensions (grid, static) are crossed and dealt out in turn, so that each combination gets its
-    share of the trials; in order if each is tried once, else shuffled. The other dimensions are drawn jointly
-    from a unit cube by the sampler.
-
-    Args:
-        space: a mapping from names to dimensions or constants, or explicit rows: dicts or a DataFrame.
-        trials: how many; None for one of each combination.
-        key: random key.
-        sampler: "random", "sobol" or "latin".
-    """
-    if not isinstance(space, Mapping):
-        return _explicit(space, trials)
-    dimensions = {name: as_dimension(name, value) for name, value in space.items()}
-    if sampler not in SAMPLERS:
-        raise HyperparameterError("sweep", f"sampler is {sampler!r}, but it has to be one of {', '.join(SAMPLERS)}.")
-    crossed = {name: d.values for name, d in dimensions.items() if d.enumerated and d.values is not None}
-    drawn = {name: d for name, d in dimensions.items() if not d.enumerated}
-    combinations = list(itertools.product(*crossed.values()))
-    if trials is None:
-        if drawn:
-            raise HyperparameterError(
-                "sweep", f"{next(iter(drawn))!r} is drawn, so the number of trials has to be said: trials=64."
-            )
-        trials = len(combinations)
-    if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
-        raise HyperparameterError("sweep", f"trials is {trials!r}, but it has to be a positive integer.")
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    turns = np.arange(trials)
-    if drawn or trials != len(combinations):
-        # Shuffled twice: which combinations get one trial more, and which trials they are, since neighbours in a
-        # Sobol sequence lie in opposite halves of the cube and taking turns would tie these to the combinations.
-        turns = rng.permutation(rng.permutation(len(combinations))[turns % len(combinations)])
-    cube = _unit_cube(sampler, trials, len(drawn), rng)
-    columns = {name: list(d.at(cube[:, axis])) for axis, (name, d) in enumerate(drawn.items())}
-    rows = []
-    for i in range(trials):
-        values = dict(zip(crossed, combinations[turns[i]], strict=True))
-        values |= {name: column[i] for name, column in columns.items()}
-        rows.append(_trial({name: values[name] for name in dimensions}, dimensions))
-    return rows
+    @property
+    def key(self) -> GroupKey:
+        """What the trials have in common."""
+        return self.build, tuple(self.hyperparameters)
 
 
-def _unit_cube(sampler: str, trials: int, axes: int, rng: np.random.Generator) -> np.ndarray:
-    if sampler == "random" or axes == 0:
-        return rng.random((trials, axes))
-    from scipy.stats import qmc
-
-    if sampler == "latin":
-        return qmc.LatinHypercube(axes, rng=rng).random(trials)
-    # Sobol points are balanced in powers of two; the first `trials` of the next power are taken.
-    return qmc.Sobol(axes, rng=rng).random_base2(max(1, math.ceil(math.log2(trials))))[:trials]
-
-
-def _explicit(space: Any, trials: int | None) -> list[Trial]:
-    rows = _rows(space)
-    if not isinstance(rows, Sequence) or not rows or not all(isinstance(row, Mapping) for row in rows):
-        raise StructureError(
-            "sweep",
-            f"the space is a {type(space).__name__}; pass a dict of hp dimensions, a list of dicts or a DataFrame.",
-        )
-    if trials not in (None, len(rows)):
-        raise HyperparameterError(
-            "sweep", f"trials is {trials}, but the space lists {len(rows)} trials. Leave trials out."
-        )
-    for row in rows:
-        if row.keys() != rows[0].keys():
-            names = ", ".join(sorted(map(str, row.keys() ^ rows[0].keys())))
-            raise HyperparameterError(
-                "sweep", f"the rows of the space differ in {names}. Give every row the same names."
-            )
-    dimensions = {name: _column(name, [row[name] for row in rows]) for name in rows[0]}
-    return [_trial({name: _value(value) for name, value in row.items()}, dimensions) for row in rows]
-
-
-def _column(name: str, cells: list[Any]) -> Dimension:
-    """A column of explicit trials as a dimension: static where it says so, else as a constant or a choice."""
-    values = [_value(cell) for cell in cells]
-    if any(isinstance(cell, Dimension) and not cell.traced for cell in cells):
-        return static(*values)
-    return as_dimension(name, values[0]) if all(value == values[0] for value in values) else choice(*values)
-
-
-def _value(cell: Any) -> Any:
-    """What a cell holds, which may be written hp.static(64) to say what it means."""
-    return cell.values[0] if isinstance(cell, Dimension) and cell.values else cell
-
-
-def _rows(space: Any) -> Any:
-    """Explicit trials as a list of dicts."""
-    return space.to_dict("records") if hasattr(space, "to_dict") else space
-
-
-def _trial(values: dict[str, Any], dimensions: dict[str, Dimension]) -> Trial:
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
-    return Trial(
-        {name: value for name, value in plain.items() if dimensions[name].traced},
-        {name: value for name, value in plain.items() if not dimensions[name].traced},
-    )
+def cell(value: Any) -> Any:
+    """A hyperparameter as a table holds it: numbers, strings and booleans as they are, anything else by name."""
+    return value if isinstance(value, int | float | str | bool | None) else describe(value)
 
 
 def group_trials(learner: Callable[..., Learner], trials: list[Trial]) -> list[Group]:
-    """Trials by structure, in the order in which each structure first appears."""
-    _check_names(learner, trials[0].values)
-    members: dict[Build, list[int]] = {}
+    """Trials by structure and by which numbers they have, in the order in which each first appears."""
+    _check_names(learner, trials)
+    members: dict[tuple[Build, tuple[str, ...]], list[int]] = {}
     for number, trial in enumerate(trials):
         build = Build(learner, tuple(trial.static.items()))
-        members.setdefault(build, []).append(number)
+        members.setdefault((build, tuple(trial.traced)), []).append(number)
     groups = []
-    for build, numbers in members.items():
-        names = trials[numbers[0]].traced
+    for (build, names), numbers in members.items():
         columns = {name: np.asarray([trials[n].traced[name] for n in numbers]) for name in names}
         groups.append(Group(build, numbers, {name: narrowed(name, column) for name, column in columns.items()}))
     return groups
@@ -195,8 +94,8 @@ def narrowed(name: str, column: np.ndarray) -> np.ndarray:
     return narrow
 
 
-def _check_names(learner: Callable[..., Learner], values: dict[str, Any]) -> None:
-    for name in values:
+def _check_names(learner: Callable[..., Learner], trials: list[Trial]) -> None:
+    for name in dict.fromkeys(name for trial in trials for name in trial.values):
         if name in COLUMNS or "/" in name:
             raise HyperparameterError(
                 "sweep",
@@ -210,23 +109,40 @@ def _check_names(learner: Callable[..., Learner], values: dict[str, Any]) -> Non
         )
     parameters = inspect.signature(learner).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for name in values:
-        if name not in parameters and not takes_any:
-            close = difflib.get_close_matches(name, parameters, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise HyperparameterError(
-                "sweep",
-                f"the learner has no hyperparameter {name!r}; it has {', '.join(map(repr, parameters))}.{hint}",
-            )
-    missing = [
-        n
-        for n, p in parameters.items()
-        if p.default is p.empty and n not in values and p.kind is p.POSITIONAL_OR_KEYWORD
-    ]
-    if missing:
-        raise HyperparameterError(
-            "sweep", f"the learner needs {missing[0]!r}, which is neither in the space nor has a default."
+    needed = [n for n, p in parameters.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    checked = set()
+    for number, trial in enumerate(trials):
+        names = frozenset(trial.values)
+        if names in checked:
+            continue
+        checked.add(names)
+        for name in trial.values:
+            if name not in parameters and not takes_any:
+                close = difflib.get_close_matches(name, parameters, n=1)
+                hint = f" Did you mean {close[0]!r}?" if close else ""
+                raise HyperparameterError(
+                    "sweep",
+                    f"the learner has no hyperparameter {name!r}; it has {', '.join(map(repr, parameters))}.{hint}",
+                )
+        for name in needed:
+            if name not in names:
+                raise _missing(name, number, trials)
+
+
+def _missing(name: str, number: int, trials: list[Trial]) -> HyperparameterError:
+    if not any(name in trial.values for trial in trials):
+        return HyperparameterError(
+            "sweep", f"the learner needs {name!r}, which is neither in the space nor has a default."
         )
+    return HyperparameterError(
+        "sweep",
+        f"the learner needs {name!r}, which does not exist in trial {number} ({_said(trials[number].values)}). "
+        f"Give it a default in the learner.",
+    )
+
+
+def _said(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={describe(value)}" for name, value in values.items())
 
 
 def check_ranges(learner: Callable[..., Learner], trials: list[Trial]) -> None:
@@ -240,9 +156,8 @@ def check_ranges(learner: Callable[..., Learner], trials: list[Trial]) -> None:
         try:
             check_learner("sweep", learner(**trial.values))
         except HyperparameterError as error:
-            values = ", ".join(f"{name}={describe(value)}" for name, value in trial.values.items())
             raise HyperparameterError(
-                "sweep", f"trial {number} ({values}): {error.where}: {error.sentence} Narrow the space."
+                "sweep", f"trial {number} ({_said(trial.values)}): {error.where}: {error.sentence} Narrow the space."
             ) from error
 
 
@@ -267,10 +182,10 @@ def choose_monitor_of_all(groups: list[Group], wanted: str | None, validated: bo
 
         jax.eval_shape(ask, {name: column[0] for name, column in group.hyperparameters.items()})
         if said[-1] != said[0]:
-            static = ", ".join(f"{name}={describe(value)}" for name, value in group.build.static)
+            which = _said(dict(group.build.static)) or ", ".join(group.hyperparameters)
             raise HyperparameterError(
                 "sweep",
-                f"runs with {static} are judged by {said[-1].name!r} and the first ones by {said[0].name!r}. "
+                f"runs with {which} are judged by {said[-1].name!r} and the first ones by {said[0].name!r}. "
                 f"Give every learner the same first metric, or say monitor=….",
             )
     return said[0]
@@ -315,9 +230,11 @@ def _works(check: Callable[[Sequence[str]], None]) -> bool:
 
 def _untraceable(name: str, space: Any, error: Exception) -> HyperparameterError:
     if isinstance(space, Mapping):
-        values, where = as_dimension(name, space[name]).examples(), ""
+        dimension = as_dimension(name, space[name])
+        values, where = dimension.examples(), " inside of hp.when" if dimension.conditions else ""
     else:
-        values, where = describe(_value(_rows(space)[0][name])), " in each row"
+        cells = [row[name] for row in explicit_rows(space) if name in row]
+        values, where = describe(cell_value(cells[0])), " in each row"
     if isinstance(error, jax.errors.TracerBoolConversionError):
         what = "decides a Python branch"
     elif isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from fnnet._version import __version__
 from fnnet.data import Dataset
 from fnnet.data.identity import facts
 from fnnet.recipes import describe
+from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.planning import Group, described
 from fnnet.sweeps.work import Work
 from fnnet.train.files import first_difference
@@ -23,8 +25,8 @@ GROWING = ("trials", "seeds", "epochs")
 
 
 def request(
-    learner: Any, groups: Sequence[Group], space: Any, data: Mapping[str, Dataset | None], trials: int, sampler: str,
-    scheduler: Any, work: Work, command: str | None,
+    learner: Any, groups: Sequence[Group], space: Any, data: Mapping[str, Dataset | None], trials: Sequence[Trial],
+    sampler: str, scheduler: Any, work: Work, command: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """The arguments of a sweep."""
     if isinstance(space, Mapping):
@@ -37,7 +39,8 @@ def request(
         "learner's code": code(learner),
         "structures": [described(group) for group in groups],
         "space": written,
-        "trials": trials,
+        "trials": len(trials),
+        "drawn": [_digest(trial) for trial in trials],
         "seeds": work.seeds,
         "folds": work.folds,
         "epochs": work.steps // work.per_epoch,
@@ -79,10 +82,16 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
             return f"its epochs were {before[name]}, which does not end with an evaluation, so that they cannot go on"
         grown[name] = now[name]
     # More trials may have structures that were not there before, and explicit ones are listed.
-    for name in ("structures", "space"):
+    for name in ("structures", "space", "drawn"):
         if isinstance(before.get(name), list) and before[name] == now[name][: len(before[name])]:
             grown[name] = now[name]
     return first_difference(grown, now, ignored=("versions", "command"))
+
+
+def _digest(trial: Trial) -> str:
+    """A trial's hyperparameters in short."""
+    text = ", ".join(f"{name}={describe(value)}" for name, value in trial.values.items())
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def describe_dimension(value: Any) -> str:

@@ -5,48 +5,25 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnnet import report
 from fnnet.errors import HyperparameterError, ShapeError
-from fnnet.recipes import describe
-from fnnet.report import plot_sweep
 from fnnet.sweeps import comparing
-from fnnet.sweeps.book import Book, Part, RunId, gathered
+from fnnet.sweeps.book import RunId
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.ensembles import Ensemble, ensemble
-from fnnet.sweeps.generations import Generation
-from fnnet.sweeps.lanes import Lanes, spread_out
-from fnnet.sweeps.planning import Build, narrowed
-from fnnet.sweeps.programs import group_programs
-from fnnet.sweeps.work import Work
+from fnnet.sweeps.importance import importance
+from fnnet.sweeps.planning import cell
+from fnnet.sweeps.plans import Plan
+from fnnet.sweeps.trained import Trained, predicted
 from fnnet.train.history import History
 from fnnet.train.run import Run
 from fnnet.train.state import DIVERGED, FINISHED, PRUNED, RUNNING, STATUS_NAMES
-
-AT_ONCE = 256
-"""Runs that predict at once, so that their outputs are not all on a device."""
-
-
-class Trained(NamedTuple):
-    """How a sweep was trained: what it takes to train a run again, and what it cost.
-
-    ``builds`` has the learner function and structure of each trial, ``lanes`` how those of one structure were
-    computed, ``again`` trains a run from the start.
-    """
-
-    work: Work
-    book: Book
-    builds: list[Build]
-    lanes: dict[Build, Lanes]
-    costs: list[dict[str, Any]]
-    past: list[Generation]
-    scheduled: bool
-    input_spec: jax.ShapeDtypeStruct
-    again: Callable[[RunId], tuple[Part, int]]
 
 
 class Sweep:
@@ -88,7 +65,7 @@ class Sweep:
         rows = []
         for row, run in enumerate(self._runs):
             trial, seed, fold = run
-            values = {name: _cell(self.trials[trial].values.get(name)) for name in self.hyperparameters}
+            values = {name: cell(self.trials[trial].values.get(name)) for name in self.hyperparameters}
             best = self._best_epoch(self.history[self.monitor][row]) if self.history else None
             # What has no slash is no score: a column learning_rate would be taken for the hyperparameter.
             named = {name: values for name, values in self.history.items() if "/" in name}
@@ -137,7 +114,7 @@ class Sweep:
 
     @property
     def rungs(self) -> list[dict[str, Any]]:
-        """What a scheduler decided, each time it was asked: ``epochs``, and the ``trials`` sent with their ``scores``."""
+        """What a scheduler decided, each time: how many ``epochs``, and the ``trials`` sent, with their ``scores``."""
         if not self._trained.scheduled:
             return []
         sign = 1 if self.maximize else -1
@@ -223,7 +200,7 @@ class Sweep:
         state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), states)
         state = state._replace(status=jnp.int32(self._status(run)), key=work.keys([run])[0])
         steps = np.minimum(np.arange(1, count + 1) * work.period, int(state.step))
-        build = self._trained.builds[run[0]]
+        build = self._trained.keys[run[0]][0]
         return Run(
             build=build,
             hyperparameters=dict(self.trials[trial].traced),
@@ -246,15 +223,20 @@ class Sweep:
         return has + ("" if self.folds is None else f", each with folds 0 to {self.folds - 1}")
 
     def ensemble(self, top: int = 10, *, combine: Any = None) -> Ensemble:
-        """The mean of the best runs, see `Ensemble`: steadier than the one run that a choice happened to fall on.
+        """The mean of the best runs, with its own score on the validation data: steadier than any one run.
 
         Args:
             top: how many.
-            combine: how predictions are averaged; by the loss unless told.
+            combine: makes one output of those of all runs, (runs, examples, …); a mean that suits the loss unless told.
+
+        Raises:
+            DataError: no run has a score.
         """
         best = self.top(top)
         best = best[best[self.monitor].notna()]
-        return ensemble([self._run_of(row) for _, row in best.iterrows()], combine=combine)
+        work = self._trained.work
+        validation = work.validation if work.split is None else None
+        return ensemble([self._run_of(row) for _, row in best.iterrows()], validation=validation, combine=combine)
 
     def _run_of(self, row: Any) -> Run:
         return self.run(row["trial"], row["seed"], row.get("fold", 0))
@@ -277,31 +259,9 @@ class Sweep:
                 "sweep.predict",
                 f"an input has shape {inputs.shape[1:]}, but the runs were trained on {spec.shape}.",
             )
-        outputs: dict[RunId, np.ndarray] = {}
-        for build in dict.fromkeys(self._trained.builds):
-            begun = [run for run in self._runs if run in self._book and self._trained.builds[run[0]] == build]
-            for some in (begun[i : i + AT_ONCE] for i in range(0, len(begun), AT_ONCE)):
-                outputs |= dict(zip(some, self._predicted(build, some, inputs), strict=True))
-        shape = next(iter(outputs.values())).shape
-        missing = np.full(shape, np.nan, np.float32)
+        outputs = predicted(self._trained, self.trials, [run for run in self._runs if run in self._book], inputs)
+        missing = np.full(next(iter(outputs.values())).shape, np.nan, np.float32)
         return np.stack([outputs.get(run, missing) for run in self._runs])
-
-    def _predicted(self, build: Build, runs: list[RunId], inputs: Any) -> np.ndarray:
-        work, lanes = self._trained.work, self._trained.lanes[build].fitted(len(runs))
-        places = [self._book.find(run) for run in runs]
-        places = [p if p[0].kept else self._trained.again(r) for r, p in zip(runs, places, strict=True)]
-        best = gathered(places).best
-        columns = {
-            name: [self.trials[trial].traced[name] for trial, _, _ in runs] for name in self.trials[runs[0][0]].traced
-        }
-        columns = {name: narrowed(name, np.asarray(column)) for name, column in columns.items()}
-        capacity = lanes.capacity(len(runs))
-        positions = lanes.positions(len(runs), capacity)
-        by_lane = spread_out((columns, best.params, best.model_state), positions, capacity)
-        parts = lanes.place(lanes.parts(len(runs), capacity), lanes=True)
-        programs = group_programs(build, work.batch_size, work.monitor, lanes)
-        found = programs.predict(parts, *lanes.place(by_lane, lanes=True), lanes.place(inputs, lanes=False))
-        return np.asarray(found)[positions]
 
     def divergence(self) -> str:
         """A sentence on the runs that diverged; empty if none did."""
@@ -319,16 +279,51 @@ class Sweep:
         shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
         return f"sweep: {len(found)} of {len(self._runs)} runs diverged: {shown}; the others are unaffected."
 
-    def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draws learning curves and the score against each hyperparameter into one PNG."""
-        plot_sweep(
-            self.table,
-            self.history,
-            self.hyperparameters,
-            monitor=self.monitor,
-            maximize=self.maximize,
-            path=path,
-        )
+    @property
+    def plan(self) -> Plan:
+        """What was planned."""
+        return self._trained.plan
+
+    def importance(self, *, pairs: bool = False) -> Any:
+        """A `pandas.DataFrame` of how much of the score's variance each hyperparameter explains.
+
+        Args:
+            pairs: whether pairs of hyperparameters are looked at too.
+
+        Raises:
+            DataError: there are too few runs with a score.
+            MissingPackageError: scikit-learn is not installed.
+
+        Source: Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter importance", 2014.
+        """
+        return importance(self.table, self.hyperparameters, self.monitor, pairs=pairs)
+
+    def plot(self, path: str | os.PathLike[str], kind: str = "overview") -> None:
+        """Draws a figure.
+
+        Args:
+            path: where to (.png, .svg or .pdf).
+            kind: "overview" (learning curves, and the score against each hyperparameter), "curves" (with bands over
+                the runs), "space" (the score against each hyperparameter), "parallel" (all hyperparameters as
+                parallel axes), "pairs" (two at a time as heat maps), or "rungs" (who went on, if a scheduler decided).
+
+        Raises:
+            HyperparameterError: there is no such kind.
+            DataError: there is nothing to draw.
+            MissingPackageError: matplotlib is not installed.
+        """
+        shown: dict[str, Any] = {"monitor": self.monitor, "maximize": self.maximize, "path": path}
+        kinds: dict[str, Callable[[], Any]] = {
+            "overview": lambda: report.plot_sweep(self.table, self.history, self.hyperparameters, **shown),
+            "curves": lambda: report.plot_curves(self.history, table=self.table, **shown),
+            "space": lambda: report.plot_space(self.table, self.hyperparameters, **shown),
+            "parallel": lambda: report.plot_parallel(self.table, self.hyperparameters, **shown),
+            "pairs": lambda: report.plot_pairs(self.table, self.hyperparameters, **shown),
+            "rungs": lambda: report.plot_rungs(self.table, self.rungs, **shown),
+        }
+        if kind not in kinds:
+            raise HyperparameterError("sweep.plot", f"kind is {kind!r}, but it has to be one of {', '.join(kinds)}.")
+        kinds[kind]()
 
     def __repr__(self) -> str:
         best = self.best
@@ -338,10 +333,5 @@ class Sweep:
         )
 
 
-def _cell(value: Any) -> Any:
-    """A hyperparameter as a table holds it: numbers, strings and booleans as they are, anything else by name."""
-    return value if isinstance(value, int | float | str | bool) else describe(value)
-
-
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(_cell(value))
+    return f"{value:.3g}" if isinstance(value, float) else str(cell(value))

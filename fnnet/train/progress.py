@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +25,11 @@ class Progress:
     def __enter__(self) -> Progress:
         self._bar.set_postfix_str("compiling")
         return self
+
+    def say(self, text: str) -> None:
+        """Shows lines above the bar."""
+        if not self._bar.disable:
+            self._bar.write(text, file=sys.stderr)
 
     def update(self, epoch: int, scores: dict[str, float], steps_per_second: float, note: str = "") -> None:
         """Shows how far training is."""

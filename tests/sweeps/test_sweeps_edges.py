@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fnnet import errors, hp, metrics
-from fnnet.sweeps.planning import draw_trials
+from fnnet.sweeps.drawing import draw_trials
 
 FAST = {"validation": None, "epochs": 1}
 

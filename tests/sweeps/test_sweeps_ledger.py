@@ -13,7 +13,8 @@ import fnnet
 from fnnet import errors, hp, nn
 from fnnet.train.progress import Progress
 
-FILES = ["asked.json", "best.safetensors", "cost.json", "history.parquet", "runs", "table.csv", "table.parquet"]
+FILES = ["asked.json", "best.safetensors", "cost.json", "history.parquet", "plan.json", "runs"]
+FILES += ["table.csv", "table.parquet"]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,7 @@ def test_the_history_is_read_back_with_a_row_a_run_and_epoch(kept):
 def test_what_was_asked_is_written_down(kept):
     asked = json.loads((kept[1] / "asked.json").read_text())
     assert asked.pop("versions")["fnnet"] == fnnet.__version__
+    assert len(asked.pop("drawn")) == 3
     assert asked.pop("structures")[0].startswith("Learner(model=")
     assert re.fullmatch(r"3\.\d+ [0-9a-f]{16}", asked.pop("learner's code"))
     digests = {part: facts.pop("digest") for part, facts in asked["data"].items()}

@@ -10,7 +10,8 @@ import pytest
 import scipy.stats
 
 from fnnet import errors, hp, nn
-from fnnet.sweeps.planning import draw_trials, group_trials
+from fnnet.sweeps.drawing import draw_trials
+from fnnet.sweeps.planning import group_trials
 
 KEY = jax.random.key(3)
 QUANTILES = np.array([0.0, 0.25, 0.5, 0.75, 1 - 2**-53])
@@ -206,18 +207,44 @@ def test_an_unknown_sampler_is_named_with_the_known():
     )
 
 
-def test_explicit_rows_have_the_same_names_and_the_right_number():
-    rows = [{"rate": 0.1}, {"rate": 0.2, "width": 3}]
-    assert refusal(errors.HyperparameterError, drawn, rows) == (
-        "sweep: the rows of the space differ in width. Give every row the same names."
-    )
-    assert refusal(errors.HyperparameterError, drawn, rows[:1], 4) == (
+def test_explicit_rows_have_the_right_number_and_one_value_a_cell():
+    assert refusal(errors.HyperparameterError, drawn, [{"rate": 0.1}], 4) == (
         "sweep: trials is 4, but the space lists 1 trials. Leave trials out."
     )
     for nothing in ([], "rate", 3):
         assert "pass a dict of hp dimensions, a list of dicts or a DataFrame." in refusal(
             errors.StructureError, drawn, nothing
         )
+    for cell in (hp.static(3, 4), hp.uniform(0.0, 1.0), hp.when("kind", "a", hp.static(3))):
+        assert refusal(errors.HyperparameterError, drawn, [{"width": cell}]) == (
+            f"sweep: hyperparameter 'width' is {cell!r} in a row, but a row has one value of each: hp.static(64)."
+        )
+
+
+def test_what_an_explicit_row_lacks_does_not_exist_there():
+    rows = [{"rate": 0.1}, {"width": 3, "rate": 0.2}, {"rate": 0.3, "width": 4}]
+    assert drawn(rows) == rows
+    table = pd.DataFrame({"rate": [0.1, 0.2, None], "kind": ["a", None, "b"], "sizes": [(8, 8), None, (16,)]})
+    assert drawn(table) == [{"rate": 0.1, "kind": "a", "sizes": (8, 8)}, {"rate": 0.2}, {"kind": "b", "sizes": (16,)}]
+    trials = draw_trials([{"a": 0.1, "b": hp.static(1)}, {"b": hp.static(1), "a": 0.2}], None, KEY, "random")
+    assert len(group_trials(anything, trials)) == 1
+
+
+def test_in_a_list_of_dicts_none_and_nan_are_values():
+    first, second = drawn([{"rate": math.nan, "kind": None}, {"rate": 0.1, "kind": "a"}])
+    assert math.isnan(first["rate"])
+    assert (first["kind"], second) == (None, {"rate": 0.1, "kind": "a"})
+
+
+def test_a_cell_may_say_that_a_whole_number_is_traced():
+    trial = draw_trials([{"steps": hp.grid(3)}, {"steps": hp.grid(3)}], None, KEY, "random")[0]
+    assert (trial.traced, trial.static) == ({"steps": 3}, {})
+
+
+def test_numbers_of_both_kinds_are_all_floats():
+    assert list(map(type, hp.choice(1, 0.5).values)) == [float, float]
+    assert list(map(type, hp.choice(1, 5).values)) == [int, int]
+    assert list(map(type, hp.static(1, 0.5).values)) == [int, float]
 
 
 def test_a_name_that_the_learner_does_not_know_proposes_the_close_one(learner):
@@ -244,6 +271,7 @@ def test_a_learner_instead_of_the_learner_function(learner):
 def test_dimensions_are_written_as_the_calls_that_make_them():
     dimensions = [hp.uniform(0.0, 0.5), hp.log_uniform(1e-4, 0.1), hp.normal(0.0, 1.0), hp.integers(1, 4)]
     dimensions += [hp.choice(nn.relu, nn.tanh), hp.grid(0.1, 0.2), hp.static((8, 8), (16,))]
+    dimensions += [hp.when("a", 1, hp.when("b", ("x", "y"), 0.5)), hp.when("sizes", ((8, 8),), hp.grid(0.1))]
     assert [repr(dimension) for dimension in dimensions] == [
         "uniform(0.0, 0.5)",
         "log_uniform(0.0001, 0.1)",
@@ -252,4 +280,6 @@ def test_dimensions_are_written_as_the_calls_that_make_them():
         "choice(relu, tanh)",
         "grid(0.1, 0.2)",
         "static((8, 8), (16,))",
+        "when('a', 1, when('b', ('x', 'y'), grid(0.5)))",
+        "when('sizes', ((8, 8),), grid(0.1))",
     ]

@@ -1,0 +1,188 @@
+"""What a sweep will be, before it is: how many runs, programs, lanes and bytes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+
+from fnnet.errors import check_number
+from fnnet.sweeps.book import nbytes
+from fnnet.sweeps.drawing import Trial
+from fnnet.sweeps.lanes import Lanes
+from fnnet.sweeps.memory import FAR_FROM_FULL, Memory, device_memory, estimate, measure, most_lanes, one_lane
+from fnnet.sweeps.planning import Group
+from fnnet.sweeps.work import Work
+from fnnet.train.core import functions
+
+
+class Share(NamedTuple):
+    """The bytes of each device that may be used, and what they are a share of."""
+
+    of: float
+    total: int
+
+    @property
+    def limit(self) -> float:
+        """Bytes."""
+        return self.of * self.total
+
+
+class GroupPlan(NamedTuple):
+    """What the runs of one structure will be: how lanes are computed, how many at once, and what a lane needs."""
+
+    group: Group
+    runs: int
+    parameters: int
+    lanes: Lanes
+    at_once: int
+    memory: Memory
+    flops: float | None
+
+    @property
+    def bytes_at_once(self) -> int:
+        """Bytes that are used on each device."""
+        capacity = self.lanes.capacity(min(self.runs, self.at_once))
+        return self.memory.of(capacity // self.lanes.mesh.size)
+
+
+class Plan(NamedTuple):
+    """What a sweep will be; printed, it says so in a few lines.
+
+    Attributes:
+        trials, seeds, folds: their product is the number of runs; folds is None without a cross-validation.
+        epochs: of a run.
+        updates: of a run.
+        groups: one for each structure, which is one program to compile; see ``table``.
+        data: bytes of training and validation data.
+        share: of each device's memory that may be used.
+    """
+
+    trials: int
+    seeds: int
+    folds: int | None
+    epochs: int
+    updates: int
+    groups: list[GroupPlan]
+    data: int
+    share: Share
+
+    @property
+    def runs(self) -> int:
+        """How many networks are trained."""
+        return self.trials * self.seeds * (self.folds or 1)
+
+    @property
+    def table(self) -> Any:
+        """A `pandas.DataFrame` with a row a structure.
+
+        Columns: the static hyperparameters, runs, parameters, ``bytes_a_lane`` and ``bytes`` (each device's), the
+        ``at_once`` lanes, how ``lanes`` are computed, and ``flops`` of an update of one run, if they were asked for.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([self._row(plan) for plan in self.groups])
+
+    def _row(self, plan: GroupPlan) -> dict[str, Any]:
+        return plan.group.build.shown | {
+            "runs": plan.runs,
+            "parameters": plan.parameters,
+            "bytes_a_lane": plan.memory.a_lane,
+            "bytes": plan.bytes_at_once,
+            "at_once": min(plan.runs, plan.at_once),
+            "lanes": str(plan.lanes),
+            "flops": plan.flops,
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """The plan as labels and values, for a report."""
+        traced = list(dict.fromkeys(name for plan in self.groups for name in plan.group.hyperparameters))
+        flops = [plan.flops * plan.runs * self.updates for plan in self.groups if plan.flops is not None]
+        return {
+            "runs": f"{_product(self)} = {self.runs:,}",
+            "epochs": f"{self.epochs:,}, {self.updates:,} updates",
+            "programs": len(self.groups),
+            "traced hyperparameters": ", ".join(traced) or "none",
+            "data": size(self.data),
+            "memory": f"{size(max(p.bytes_at_once for p in self.groups))} of {size(self.share.limit)} on each device "
+            f"({self.share.of:.0%} of {size(self.share.total)})",
+        } | ({"floating-point operations": f"{sum(flops):.2g}"} if flops else {})
+
+    def __str__(self) -> str:
+        lines = [f"{label}: {value}" for label, value in self.facts().items()]
+        for row in map(self._row, self.groups):
+            static = [f"{name}={row[name]}" for name, _ in self.groups[0].group.build.static if name in row]
+            lines.append(
+                f"{', '.join(static) or 'all'}: {row['runs']:,} runs, {row['parameters']:,} parameters, "
+                f"{size(row['bytes_a_lane'])} a lane, {row['at_once']:,} at once ({row['lanes']})"
+            )
+        return "\n".join(lines)
+
+
+def _product(plan: Plan) -> str:
+    parts = [f"{plan.trials:,} trials", f"{plan.seeds:,} seeds"] + (
+        [] if plan.folds is None else [f"{plan.folds} folds"]
+    )
+    return " × ".join(parts)
+
+
+def size(count: float) -> str:
+    """Bytes as people write them.
+
+    >>> size(1536), size(3 * 2**30)
+    ('1.5 KiB', '3.0 GiB')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+def plan_group(group: Group, work: Work, lanes: Lanes, share: Share, exactly: bool = False) -> GroupPlan:
+    """How the runs of one structure are computed, within a share of the memory.
+
+    What a lane needs is estimated, and asked of the compiler, which takes two small programs, if the estimate for all
+    runs comes near the share or it is to be told ``exactly``.
+    """
+    runs = len(work.runs(group.trials))
+    lanes = lanes.fitted(runs)
+    memory = estimate(group, work, lanes)
+    if exactly or memory.of(lanes.capacity(runs) // lanes.mesh.size) > FAR_FROM_FULL * share.limit:
+        memory = measure(group, work, lanes)
+    params = jax.tree.leaves(one_lane(group, work).params)
+    return GroupPlan(
+        group, runs, sum(leaf.size for leaf in params), lanes, most_lanes(lanes, memory, share.limit), memory,
+        flops_of(group, work) if exactly else None,
+    )  # fmt: skip
+
+
+def flops_of(group: Group, work: Work) -> float | None:
+    """Floating-point operations of one update of one run, as the compiler counts them before it optimises."""
+
+    def step(hyperparameters: Any, state: Any, batch: Any) -> Any:
+        learner = group.build(hyperparameters)
+        return functions(learner, batch_size=work.batch_size, monitor=work.monitor).step(state, batch)
+
+    rows = work.batch_size or len(work.train)
+    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype), work.train)
+    columns = {name: column[0] for name, column in group.hyperparameters.items()}
+    state = one_lane(group, work)._replace(key=jax.ShapeDtypeStruct((), work.key.dtype))
+    analysis = jax.jit(step).lower(columns, state, batch).cost_analysis()
+    found = (analysis or {}).get("flops")
+    return None if found is None else float(found)
+
+
+def share_of(memory: float, lanes: Lanes) -> Share:
+    """A share of the memory of each device, of the smallest if they differ."""
+    check_number("sweep", "memory", memory, low=0.0, high=1.0, low_open=True)
+    return Share(float(memory), min(device_memory(device) for device in lanes.mesh.devices.flat))
+
+
+def make_plan(trials: list[Trial], groups: list[Group], work: Work, lanes: Lanes, share: Share, exactly: bool) -> Plan:
+    """The plan of a sweep."""
+    plans = [plan_group(group, work, lanes, share, exactly) for group in groups]
+    return Plan(
+        len(trials), work.seeds, work.folds, work.steps // work.per_epoch, work.steps, plans,
+        nbytes((work.train, work.validation)), share,
+    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""How a sweep was trained: what its results are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fnnet.sweeps.book import Book, Part, RunId, gathered
+from fnnet.sweeps.drawing import Trial
+from fnnet.sweeps.generations import Generation
+from fnnet.sweeps.lanes import Lanes, spread_out
+from fnnet.sweeps.planning import GroupKey, narrowed
+from fnnet.sweeps.plans import Plan
+from fnnet.sweeps.programs import group_programs
+from fnnet.sweeps.work import Work
+
+AT_ONCE = 256
+"""Runs that predict at once, so that their outputs are not all on a device."""
+
+
+class Trained(NamedTuple):
+    """How a sweep was trained: what it takes to train a run again, and what it cost.
+
+    ``keys`` has the structure of each trial, ``lanes`` how those of one structure were computed, ``again`` trains a run
+    from the start.
+    """
+
+    work: Work
+    book: Book
+    plan: Plan
+    keys: list[GroupKey]
+    lanes: dict[GroupKey, Lanes]
+    costs: list[dict[str, Any]]
+    past: list[Generation]
+    scheduled: bool
+    input_spec: jax.ShapeDtypeStruct
+    again: Callable[[RunId], tuple[Part, int]]
+
+
+def predicted(trained: Trained, trials: Sequence[Trial], runs: Sequence[RunId], inputs: Any) -> dict[RunId, np.ndarray]:
+    """The outputs of these runs with their best parameters."""
+    outputs: dict[RunId, np.ndarray] = {}
+    for key in dict.fromkeys(trained.keys):
+        mine = [run for run in runs if trained.keys[run[0]] == key]
+        for some in (mine[i : i + AT_ONCE] for i in range(0, len(mine), AT_ONCE)):
+            outputs |= dict(zip(some, _predicted(trained, trials, key, some, inputs), strict=True))
+    return outputs
+
+
+def _predicted(
+    trained: Trained, trials: Sequence[Trial], key: GroupKey, runs: Sequence[RunId], inputs: Any
+) -> np.ndarray:
+    work, (build, names) = trained.work, key
+    lanes = trained.lanes.get(key, trained.plan.groups[0].lanes).fitted(len(runs))
+    places = [trained.book.find(run) for run in runs]
+    places = [p if p[0].kept else trained.again(r) for r, p in zip(runs, places, strict=True)]
+    best = gathered(places).best
+    columns = {name: np.asarray([trials[trial].traced[name] for trial, _, _ in runs]) for name in names}
+    columns = {name: narrowed(name, column) for name, column in columns.items()}
+    capacity = lanes.capacity(len(runs))
+    positions = lanes.positions(len(runs), capacity)
+    by_lane = spread_out((columns, best.params, best.model_state), positions, capacity)
+    parts = lanes.place(lanes.parts(len(runs), capacity), lanes=True)
+    programs = group_programs(build, work.batch_size, work.monitor, lanes)
+    found = programs.predict(parts, *lanes.place(by_lane, lanes=True), lanes.place(inputs, lanes=False))
+    return np.asarray(found)[positions]
