@@ -57,15 +57,37 @@ def decide(
     epochs = np.max([g.epochs for g in past], axis=0, initial=0) if past else np.zeros(trials, int)
     key = jax.random.fold_in(jax.random.fold_in(key, SCHEDULING), len(past))
     decisions = scheduler(scores, epochs.copy(), key)
-    if not isinstance(decisions, Decisions) or np.shape(decisions.epochs) != (trials,):
-        said = f"{type(decisions).__name__}"
-        if isinstance(decisions, Decisions):
-            said = f"epochs of shape {np.shape(decisions.epochs)}"
-        raise StructureError(
-            "sweep",
-            f"the scheduler gave {said}, but fnnet.schedulers.Decisions with epochs of shape ({trials},) are needed.",
-        )
+    _check(decisions, trials)
     return decisions, np.maximum(epochs, np.minimum(np.asarray(decisions.epochs, np.int64), most)).astype(int)
+
+
+def _check(decisions: Any, trials: int) -> None:
+    """Raises if this is not what a scheduler has to give."""
+    if not isinstance(decisions, Decisions):
+        raise _refusal(type(decisions).__name__, f"epochs of shape ({trials},)")
+    epochs, parents, spread = map(np.asarray, decisions[:3])
+    if epochs.shape != (trials,) or epochs.dtype.kind not in "iu":
+        raise _refusal(f"epochs of shape {epochs.shape} and {epochs.dtype}", f"epochs of shape ({trials},) and int")
+    if decisions.parents is not None and (
+        parents.shape not in ((trials,), (trials, 2))
+        or parents.dtype.kind not in "iu"
+        or not ((parents >= 0) & (parents < trials)).all()
+    ):
+        raise _refusal(
+            f"parents of shape {parents.shape} and {parents.dtype}"
+            + (f" up to {parents.max()}" if parents.size else ""),
+            f"parents of shape ({trials},) or ({trials}, 2), which are numbers of trials, 0 to {trials - 1},",
+        )
+    if decisions.spread is not None and not (
+        spread.shape in ((), (trials,)) and spread.dtype.kind in "fiu" and (np.isfinite(spread) & (spread >= 0)).all()
+    ):
+        raise _refusal(f"a spread of shape {spread.shape}", f"a spread of shape ({trials},), nowhere negative,")
+
+
+def _refusal(gave: str, needed: str) -> StructureError:
+    return StructureError(
+        "sweep", f"the scheduler gave {gave}, but fnnet.schedulers.Decisions with {needed} are needed."
+    )
 
 
 def inherit(
@@ -99,6 +121,12 @@ def inherit(
                 "sweep",
                 f"the scheduler lets trial {trial} go on from the parameters of trial {parent}, which has another "
                 f"structure. Leave hp.static and functions out of the space.",
+            )
+        if any((parent, *run[1:]) not in book for run in runs):
+            raise StructureError(
+                "sweep",
+                f"the scheduler lets trial {trial} go on from the state of trial {parent}, which was not begun. "
+                f"With warm=False a trial takes hyperparameters alone.",
             )
         if any(book.generation(run) < past for run in runs):
             copies.append(_copied(book, [(parent, *run[1:]) for run in runs], runs, past))
