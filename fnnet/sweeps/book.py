@@ -27,6 +27,7 @@ class Part:
         step: updates done.
         seconds: in training, each run's share.
         rows: by score, (runs, evaluations); NaN where a run has not got to.
+        since: evaluations before the run took over another's parameters, which are not its own any more; else 0.
         generation: the last decision of the scheduler that they have followed.
         states: without keys, which follow from the runs; or None, if they are in a file or were let go.
         read: gets the states from the file.
@@ -38,6 +39,7 @@ class Part:
     step: np.ndarray
     seconds: np.ndarray
     rows: dict[str, np.ndarray]
+    since: np.ndarray
     generation: int
     states: TrainState | None = None
     read: Callable[[], TrainState] | None = None
@@ -57,6 +59,7 @@ class Part:
         return dataclasses.replace(
             self, runs=[self.runs[lane] for lane in lanes], status=self.status[lanes], step=self.step[lanes],
             seconds=self.seconds[lanes], rows={name: values[lanes] for name, values in self.rows.items()},
+            since=self.since[lanes],
             states=None if self.states is None else jax.tree.map(lambda leaf: leaf[lanes], self.states),
             read=None, path=None,
         )  # fmt: skip
@@ -110,6 +113,11 @@ class Book:
         part, lane = self._places.get(run, (None, 0))
         return 0.0 if part is None else float(part.seconds[lane])
 
+    def since(self, run: RunId) -> int:
+        """The evaluations before a run took over another's parameters."""
+        part, lane = self._places.get(run, (None, 0))
+        return 0 if part is None else int(part.since[lane])
+
     def names(self) -> list[str]:
         """The scores of which there are histories."""
         return list(dict.fromkeys(name for part in self.parts() for name in part.rows))
@@ -144,24 +152,28 @@ class Book:
                 values[: len(curve)] = curve
         return found
 
-    def let_go(self, most: int, worth: Callable[[RunId], float]) -> None:
-        """Keeps the states of the worthiest ended runs only, if those in memory take more than ``most`` bytes.
+    def let_go(self, most: int, worth: Callable[[RunId], float | None]) -> None:
+        """Keeps the states of the worthiest runs only, if those in memory take more than ``most`` bytes.
 
-        Half of the room is freed at once, so that this is seldom to be done. What is let go can be trained again.
+        Half of the room is freed at once, so that this is seldom to be done. A run without a worth has not ended, and
+        is kept; what is let go can be trained again.
         """
         held = [part for part in self.parts() if part.states is not None]
         if sum(nbytes(part.states) for part in held) <= most:
             return
-        by_run = {run: nbytes(part.states) / len(part.runs) for part in held for run in part.runs}
+        size = {run: nbytes(part.states) / len(part.runs) for part in held for run in part.runs}
         latest = [run for part in held for run in part.runs if self._places[run][0] is part]
-        kept, room = set[RunId](), most / 2
-        for run in sorted(latest, key=worth, reverse=True):
-            room -= by_run[run]
+        values = {run: worth(run) for run in latest}
+        kept, room = {run for run, value in values.items() if value is None}, most / 2
+        for run in sorted(values.keys() - kept, key=lambda run: values[run] or 0.0, reverse=True):
+            room -= size[run]
             if room < 0:
                 break
             kept.add(run)
         for part in held:
             lanes = [lane for lane, run in enumerate(part.runs) if run in kept and self._places[run][0] is part]
+            if len(lanes) == len(part.runs):
+                continue
             if lanes:
                 self.add(part.at(lanes))
             part.states = None

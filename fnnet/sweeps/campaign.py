@@ -6,13 +6,25 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from fnnet.errors import FileError
 from fnnet.recipes import describe
 from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.costs import Cost
 from fnnet.sweeps.drawing import Trial
-from fnnet.sweeps.generations import Generation, Scheduler, decide, inherit, scores_of, together
+from fnnet.sweeps.generations import (
+    Generation,
+    Scheduler,
+    check_new,
+    copies,
+    decide,
+    inherit,
+    scores_of,
+    taken,
+    together,
+)
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.ledger import Ledger
 from fnnet.sweeps.memory import machine_memory, one_lane
@@ -25,7 +37,7 @@ from fnnet.sweeps.trained import Trained
 from fnnet.sweeps.work import Work
 from fnnet.train.learner import Learner
 from fnnet.train.progress import Progress
-from fnnet.train.state import DIVERGED, RUNNING, STOPPED_EARLY, TrainState
+from fnnet.train.state import DIVERGED, FINISHED, RUNNING, STOPPED_EARLY, TrainState
 
 
 class Campaign:
@@ -54,52 +66,100 @@ class Campaign:
         self.book = Book(work.period)
         self.past: list[Generation] = []
         self._packs: dict[GroupKey, Packs] = {}
+        self._placed: dict[Any, Any] = {}
         self._plans = {planned.group.key: planned for planned in plan.groups}
+        self._groups = group_trials(learner, trials)
+        self._likes: dict[GroupKey, TrainState] = {}
         self._runs = work.runs(range(len(trials)))
+        self.over = False
         self._costs = ledger.costs() if ledger else {}
         self._best: float | None = None
         self._compiling = 0.0
 
     def go(self) -> Sweep:
         """Trains until the scheduler sends no trial any further."""
-        for part in self.ledger.parts(self._like) if self.ledger else ():
-            self.book.add(part)
+        known: list[Generation] = []
+        if self.ledger:
+            for part in self.ledger.parts(self._like):
+                self.book.add(part)
+            known = self.ledger.past() if self.scheduler else []
         most = np.array([self.work.most_epochs(trial) for trial in range(len(self.trials))])
         while not self.interrupted():
-            decisions, until = decide(self.scheduler or together, self.past, self.work.key, most)
-            sent = until > (self.past[-1].epochs if self.past else 0)
-            if not sent.any():
+            closed = len(self.past) < len(known)
+            generation = known[len(self.past)] if closed else self._decided(most)
+            self.over = generation is None
+            if generation is None or not self._enacted(generation, closed):
                 break
-            self.trials, parents, copies = inherit(
-                decisions, self.trials, self.space, len(self.past), self.work, self.book
-            )
-            for part in copies:
-                self.enter(part)
-            steps = {
-                run: self.work.steps_for(trial, int(until[trial]))
-                for trial in np.flatnonzero(sent).tolist()
-                for run in self.work.runs([trial])
-            }
-            self._train(steps, parents)
-            if any(self.book.goes_on(run, step) for run, step in steps.items()):  # it was interrupted
-                break
-            scores = scores_of(self.book, self.work, until, sent)
-            self.past.append(Generation(until, sent, parents, scores))
+            if not closed:
+                scores = scores_of(self.book, self.work, generation.epochs, generation.sent)
+                generation = generation._replace(scores=scores)
+            self.past.append(generation)
+            if self.ledger and self.scheduler and not closed:
+                self.ledger.note_past(self.past)
+        self._placed.clear()
         return self._swept()
 
-    def _train(self, steps: dict[RunId, int], parents: np.ndarray) -> None:
-        """Trains runs until their steps, structure by structure."""
-        if (parents[:, 0] != np.arange(len(parents))).any():
+    def _decided(self, most: np.ndarray) -> Generation | None:
+        """What the scheduler says now; None if it sends no trial any further."""
+        decisions, until = decide(self.scheduler or together, self.past, self.work.key, most)
+        sent = until > (self.past[-1].epochs if self.past else 0)
+        parents, spread = taken(decisions, len(most))
+        unknown = np.full(len(most), np.nan)
+        return Generation(until, sent, parents, unknown, decisions.warm, spread) if sent.any() else None
+
+    def _enacted(self, generation: Generation, closed: bool) -> bool:
+        """Trains what has been decided, and says whether all of it was.
+
+        Of a generation that is ``closed``, only what was lost is trained again, which can be done unless trials have
+        taken over the states of others: these states are gone.
+        """
+        number, trials = len(self.past), np.flatnonzero(generation.sent).tolist()
+        steps = {
+            run: self.work.steps_for(trial, int(generation.epochs[trial]))
+            for trial in trials
+            for run in self.work.runs([trial])
+        }
+        if closed and any(g.copies for g in [*self.past, generation]) and self._missing(steps):
+            raise lost(self.ledger)
+        before, self.trials = (
+            self.trials,
+            inherit(self.trials, generation.parents, generation.spread, self.space, number, self.work.key),
+        )
+        if self.trials != before:
+            self._groups = group_trials(self.learner, self.trials)
             check_ranges(self.learner, self.trials)
-        for group in group_trials(self.learner, self.trials):
+        if not closed and generation.warm:
+            if any(self.book.generation(run) >= number for run in self._sources(generation)):
+                raise lost(self.ledger)
+            keys = {trial: group.key for group in self._groups for trial in group.trials}
+            for part in copies(generation.parents, keys, number, self.work, self.book):
+                self.enter(part)
+        elif not closed:
+            check_new(generation.parents, self.work, self.book, number)
+        for group in self._groups:
             runs = [run for run in self.work.runs(group.trials) if run in steps and self.book.goes_on(run, steps[run])]
             if runs and not self.interrupted():
                 self._train_group(group, {run: steps[run] for run in runs})
+        return not self._missing(steps)
+
+    def _missing(self, steps: dict[RunId, int]) -> bool:
+        """Whether a run has not got to where it was sent."""
+        return any(self.book.goes_on(run, step) for run, step in steps.items())
+
+    def _sources(self, generation: Generation) -> list[RunId]:
+        """The runs whose states are still to be copied."""
+        number = len(self.past)
+        return [
+            (int(parent), *run[1:])
+            for trial, (parent, *_) in enumerate(generation.parents.tolist())
+            if parent != trial
+            for run in self.work.runs([trial])
+            if self.book.generation(run) < number
+        ]
 
     def _train_group(self, group: Group, steps: dict[RunId, int]) -> None:
         packs, generation = self._packs_of(group), len(self.past)
         if not packs.settled:
-            packs.settled = True
             width = settle(packs, steps, generation, self._name(group), lambda lanes: self._planned(group, lanes))
             if width is not None and self.ledger is not None:
                 self.ledger.note_width(label(group), width)
@@ -132,10 +192,14 @@ class Campaign:
         return packs
 
     def _group_of(self, trial: int) -> Group:
-        return next(group for group in group_trials(self.learner, self.trials) if trial in group.trials)
+        return next(group for group in self._groups if trial in group.trials)
 
     def _like(self, run: RunId) -> TrainState:
-        return one_lane(self._group_of(run[0]), self.work)
+        """The structure of a run's state."""
+        group = self._group_of(run[0])
+        if group.key not in self._likes:
+            self._likes[group.key] = one_lane(group, self.work)
+        return self._likes[group.key]
 
     def watch(self, runs: Sequence[RunId], state: TrainState, lanes: np.ndarray, pace: float) -> None:
         """Shows how far the sweep is."""
@@ -161,6 +225,19 @@ class Campaign:
         self._compiling += seconds
         self.bar.compiled(self._compiling)
 
+    def placed(self, lanes: Lanes) -> tuple[Any, Any, Any]:
+        """The data on the devices of these lanes, once for all structures."""
+        where = tuple(lanes.mesh.devices.flat)
+        if where not in self._placed:
+            work = self.work
+            split = None if work.split is None else jax.tree.map(jnp.asarray, tuple(work.split))
+            self._placed[where] = tuple(lanes.place(part, lanes=False) for part in (work.train, work.validation, split))
+        return self._placed[where]
+
+    def _end(self, run: RunId) -> int:
+        """The updates of a run that goes to its end."""
+        return self.work.most_epochs(run[0]) * self.work.per_epoch
+
     def due(self) -> bool:
         """Whether runs in flight should be entered."""
         return self.ledger is not None and self.ledger.due()
@@ -173,8 +250,10 @@ class Campaign:
         elif self.scheduler is None:  # by which a run that rests may be sent on, from its state
             self.book.let_go(int(self.plan.share.of * machine_memory() / 4), self._worth)
 
-    def _worth(self, run: RunId) -> float:
-        """The best score of a run, more being better."""
+    def _worth(self, run: RunId) -> float | None:
+        """The best score of a run, more being better; None if it has not ended."""
+        if self.book.goes_on(run, self._end(run)):
+            return None
         curve = self.book.curve(run, self.work.monitor.name)
         curve = curve[np.isfinite(curve)] * (1 if self.work.monitor.maximize else -1)
         return float(curve.max()) if curve.size else -np.inf
@@ -185,31 +264,45 @@ class Campaign:
         alone = Campaign(
             self.learner, self.space, self.trials, self.work, self.plan, self.lanes, None, None, Progress.none(), never
         )
-        before = self._packs[group.key]
-        Packs(group, self.work, before.lanes, before.at_once, alone).train({run: self.book.step(run)}, 0)
+        # One that has diverged or stopped does so again.
+        until = self.book.step(run) if self.book.status(run) == FINISHED else self._end(run)
+        Packs(group, self.work, *self._ways[group.key], alone).train({run: until}, 0)
         return alone.book.find(run)
 
     def _swept(self) -> Sweep:
-        groups = group_trials(self.learner, self.trials)
-        keys = {trial: group.key for group in groups for trial in group.trials}
+        keys = {trial: group.key for group in self._groups for trial in group.trials}
+        # Nothing that is on a device is kept for the results.
+        self._ways = {key: (packs.lanes, packs.at_once) for key, packs in self._packs.items()}
         costs = dict(self._costs)
         for (build, names), packs in self._packs.items():
             runs = sum(keys[run[0]] == (build, names) for run in self._runs if run in self.book)
             costs[label(packs.group)] = build.shown | packs.cost.facts(runs) | {"lanes": str(packs.lanes)}
+        self._packs.clear()
         one = self.work.train.inputs
         trained = Trained(
             work=self.work,
             book=self.book,
             plan=self.plan,
             keys=[keys[trial] for trial in range(len(self.trials))],
-            lanes={key: packs.lanes for key, packs in self._packs.items()},
+            lanes={key: lanes for key, (lanes, _) in self._ways.items()},
             costs=costs,
             past=self.past,
             scheduled=self.scheduler is not None,
+            over=self.over,
             input_spec=jax.ShapeDtypeStruct(one.shape[1:], one.dtype),
             again=self.again,
         )
         return Sweep(self.trials, trained)
+
+
+def lost(ledger: Ledger | None) -> FileError:
+    """What is said when states are gone that others were taken from."""
+    where = ledger.folder if ledger else "the folder"
+    return FileError(
+        "sweep",
+        f"{where} lacks states of runs from which others went on, so that these cannot be trained again. Delete the "
+        f"folder, or choose another out=.",
+    )
 
 
 def label(group: Group) -> str:

@@ -18,22 +18,20 @@ class Cost:
     seconds: float = 0.0
     computed: int = 0
     occupied: int = 0
-    useful: int = 0
+    updates: int = 0
 
-    def add(self, seconds: float, compile_seconds: float, steps: int, lanes: int, runs: int, useful: int) -> None:
+    def add(self, seconds: float, compile_seconds: float, steps: int, lanes: int, runs: int, updates: int) -> None:
         """Counts a stretch of so many steps with so many lanes, of which some have runs."""
         self.seconds += seconds
         self.compile_seconds += compile_seconds
         self.computed += steps * lanes
         self.occupied += steps * runs
-        self.useful += useful
+        self.updates += updates
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> Cost:
         """The cost that a row of `Sweep.cost` tells of, to which more is added."""
-        computed = round(facts["updates"] / max(1 - facts["padding"] - facts["finished"], 1e-12))
-        occupied = round(computed * (1 - facts["padding"]))
-        return cls(facts["compile_seconds"], facts["seconds"], computed, occupied, facts["updates"])
+        return cls(**{field.name: facts[field.name] for field in dataclasses.fields(cls)})
 
     def facts(self, runs: int) -> dict[str, Any]:
         """A row of `Sweep.cost`."""
@@ -41,9 +39,11 @@ class Cost:
             "runs": runs,
             "compile_seconds": self.compile_seconds,
             "seconds": self.seconds,
-            "updates": self.useful,
-            "seconds_a_step": self.seconds / max(self.useful, 1),
+            "updates": self.updates,
+            "occupied": self.occupied,
+            "computed": self.computed,
+            "seconds_a_step": self.seconds / max(self.updates, 1),
             "seconds_a_run": self.seconds / max(runs, 1),
             "padding": (self.computed - self.occupied) / max(self.computed, 1),
-            "finished": (self.occupied - self.useful) / max(self.computed, 1),
+            "finished": (self.occupied - self.updates) / max(self.computed, 1),
         }

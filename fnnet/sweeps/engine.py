@@ -119,7 +119,7 @@ def sweep(
     asked = request(
         learner, ready.groups, space, ready.data, ready.trials, sampler, scheduler, ready.work, command
     )  # fmt: skip
-    with Ledger.open(out, asked, ready.work.period) as ledger:
+    with Ledger.open(out, asked) as ledger:
         planned = make_plan(ready.trials, ready.groups, ready.work, ready.lanes, ready.share, exactly=False)
         with Progress(planned.epochs, "sweep", progress) as bar, interruption() as interrupted:
             bar.say(str(planned))

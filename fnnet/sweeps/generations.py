@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.drawing import Trial, descend
 from fnnet.sweeps.schedulers import Decisions
 from fnnet.sweeps.work import SCHEDULING, Work
-from fnnet.train.state import RUNNING, STOPPED_EARLY
+from fnnet.train.state import RUNNING, STOPPED_EARLY, Best, Stall
 from fnnet.types import Array
 
 Scheduler = Callable[[np.ndarray, np.ndarray, Array], Decisions]
@@ -23,14 +23,37 @@ class Generation(NamedTuple):
     """What was decided once, and what came of it.
 
     ``epochs`` (trials,) is how far each trial was sent; ``sent`` which trials went on; ``parents`` (trials, 1 or 2)
-    whose hyperparameters they took; ``scores`` (trials,) the mean score of their seeds and folds at the end, NaN for
-    others.
+    whose hyperparameters they took, moved by ``spread`` (trials,), and if ``warm`` their states too; ``scores``
+    (trials,) the mean score of their seeds and folds at the end, more being better, NaN for others.
     """
 
     epochs: np.ndarray
     sent: np.ndarray
     parents: np.ndarray
     scores: np.ndarray
+    warm: bool
+    spread: np.ndarray
+
+    @property
+    def copies(self) -> bool:
+        """Whether trials have taken over the states of others."""
+        return self.warm and bool((self.parents != np.arange(len(self.parents))[:, None]).any())
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Generation:
+        """A generation as ``record`` has it."""
+        scores = np.array([np.nan if score is None else score for score in facts["scores"]], float)
+        return cls(
+            np.array(facts["epochs"]), np.array(facts["sent"]), np.array(facts["parents"]), scores, facts["warm"],
+            np.array(facts["spread"]),
+        )  # fmt: skip
+
+    def record(self) -> dict[str, Any]:
+        """All of it, to make the same again."""
+        scores = [float(score) if np.isfinite(score) else None for score in self.scores]
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in self._asdict().items()
+        } | {"scores": scores}
 
     def facts(self, sign: int) -> dict[str, Any]:
         """As `Sweep.rungs` has it."""
@@ -90,58 +113,93 @@ def _refusal(gave: str, needed: str) -> StructureError:
     )
 
 
-def inherit(
-    decisions: Decisions, trials: list[Trial], space: Any, past: int, work: Work, book: Book
-) -> tuple[list[Trial], np.ndarray, list[Part]]:
-    """The trials after they have taken hyperparameters, their parents, and the copies of states that go with these.
+def taken(decisions: Decisions, trials: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whose hyperparameters each trial takes, (trials, 1 or 2), and how far they move, (trials,)."""
+    parents = np.arange(trials) if decisions.parents is None else decisions.parents
+    return np.reshape(parents, (trials, -1)), np.broadcast_to(
+        0.0 if decisions.spread is None else decisions.spread, trials
+    )
 
-    A copy that was made before (the sweep was killed after it) is not made again.
-    """
-    own = np.arange(len(trials))[:, None]
-    parents = own if decisions.parents is None else np.reshape(decisions.parents, (len(trials), -1))
-    changed = np.flatnonzero((parents != own).any(axis=1))
-    spread = np.zeros(len(trials)) if decisions.spread is None else np.broadcast_to(decisions.spread, len(trials))
-    after, copies = list(trials), []
-    words = np.asarray(jax.random.key_data(work.key)).ravel().tolist()
-    for trial in changed.tolist():
+
+def inherit(
+    trials: list[Trial], parents: np.ndarray, spread: np.ndarray, space: Any, past: int, key: Array
+) -> list[Trial]:
+    """The trials after they have taken hyperparameters: a matter of key, generation and trial alone."""
+    after = list(trials)
+    words = np.asarray(jax.random.key_data(key)).ravel().tolist()
+    for trial in _changed(parents):
         rng = np.random.default_rng([*words, int(SCHEDULING), past, trial])
         after[trial] = descend(space, [trials[p] for p in parents[trial].tolist()], float(spread[trial]), rng)
-        runs = work.runs([trial])
-        if not decisions.warm:
-            if any(run in book and book.generation(run) < past for run in runs):
-                raise StructureError(
-                    "sweep",
-                    f"the scheduler gives trial {trial} another parent after it was trained. A trial is begun anew "
-                    f"under another number; with warm=True it goes on from its parent's state.",
-                )
-            continue
+    return after
+
+
+def _changed(parents: np.ndarray) -> list[int]:
+    return np.flatnonzero((parents != np.arange(len(parents))[:, None]).any(axis=1)).tolist()
+
+
+def check_new(parents: np.ndarray, work: Work, book: Book, past: int) -> None:
+    """Raises if a trial that was trained is to begin anew."""
+    for trial in _changed(parents):
+        if any(run in book and book.generation(run) < past for run in work.runs([trial])):
+            raise StructureError(
+                "sweep",
+                f"the scheduler gives trial {trial} another parent after it was trained. A trial is begun anew under "
+                f"another number; with warm=True it goes on from its parent's state.",
+            )
+
+
+def copies(parents: np.ndarray, keys: Mapping[int, Any], past: int, work: Work, book: Book) -> list[Part]:
+    """The states that trials take over, one part for each structure.
+
+    Copies that were made before (the sweep was killed after it) are not made again: those of one structure are on disk
+    together, before any of its trials goes on.
+    """
+    pairs: dict[Any, list[tuple[RunId, RunId]]] = {}
+    if work.limits is not None and _changed(parents):
+        raise StructureError(
+            "sweep",
+            "the scheduler lets trials go on from others' states, but each trial has its own epochs=. Give one.",
+        )
+    for trial in _changed(parents):
         parent = int(parents[trial, 0])
-        if after[trial].static != trials[trial].static:
+        if keys[trial] != keys[parent]:
             raise StructureError(
                 "sweep",
                 f"the scheduler lets trial {trial} go on from the parameters of trial {parent}, which has another "
                 f"structure. Leave hp.static and functions out of the space.",
             )
-        if any((parent, *run[1:]) not in book for run in runs):
-            raise StructureError(
-                "sweep",
-                f"the scheduler lets trial {trial} go on from the state of trial {parent}, which was not begun. "
-                f"With warm=False a trial takes hyperparameters alone.",
-            )
-        if any(book.generation(run) < past for run in runs):
-            copies.append(_copied(book, [(parent, *run[1:]) for run in runs], runs, past))
-    return after, parents, copies
+        for run in work.runs([trial]):
+            source = (parent, *run[1:])
+            if source not in book:
+                raise StructureError(
+                    "sweep",
+                    f"the scheduler lets trial {trial} go on from the state of trial {parent}, which was not begun. "
+                    f"With warm=False a trial takes hyperparameters alone.",
+                )
+            if book.generation(run) < past:
+                pairs.setdefault(keys[trial], []).append((source, run))
+    return [_copied(book, work, found, past) for found in pairs.values()]
 
 
-def _copied(book: Book, parents: list[RunId], runs: list[RunId], generation: int) -> Part:
-    """Runs that go on from others' states, and keep their own histories: these tell what they were."""
-    states = book.stacked(parents)
-    names, room = book.names(), max(book.evaluations(run) for run in runs)
+def _copied(book: Book, work: Work, pairs: list[tuple[RunId, RunId]], generation: int) -> Part:
+    """Runs that go on from others' states.
+
+    They keep their own histories, which tell what they were; the best parameters are looked for anew, so that their
+    score is one of the history.
+    """
+    sources, runs = map(list, zip(*pairs, strict=True))
+    states, seen = book.stacked(sources), np.array([book.evaluations(run) for run in runs])
+    worst: Any = np.full(len(runs), work.monitor.worst, states.best.score.dtype)
     status = np.full(len(runs), RUNNING, np.int32)
-    return Part(
-        runs, status, states.step, np.array([book.seconds(run) for run in runs]), book.rows(runs, names, room),
-        generation, states._replace(status=status),
-    )  # fmt: skip
+    none: Any = np.zeros(len(runs), states.stall.evaluations.dtype)
+    states = states._replace(
+        status=status,
+        best=Best(states.params, states.model_state, worst, states.step),
+        stall=Stall(worst, none),
+    )
+    seconds = np.array([book.seconds(run) for run in runs])
+    rows = book.rows(runs, book.names(), int(seen.max()))
+    return Part(runs, status, states.step, seconds, rows, seen, generation, states)
 
 
 def scores_of(book: Book, work: Work, until: np.ndarray, sent: np.ndarray) -> np.ndarray:

@@ -70,15 +70,13 @@ class Lanes:
 
         Where devices compute their lanes in parts, there is one size, that of the ``widest`` number of runs: its
         parts are a power of two, and those in which there is no run are not computed. Where they compute all at once,
-        there is this size, a quarter of it, a quarter of that ….
+        there is this size, half of it, half of that ….
         """
         each = -(-max(runs, widest) // self.mesh.size)
         if self.width:
             return self.unit * 2 ** (-(-each // self.width) - 1).bit_length()
-        while -(-each // 4) * self.mesh.size >= runs:
-            each = -(-each // 4)
-            if each == 1:
-                break
+        while each > 1 and -(-each // 2) * self.mesh.size >= runs:
+            each = -(-each // 2)
         return each * self.mesh.size
 
     def parts(self, runs: int, capacity: int) -> np.ndarray:

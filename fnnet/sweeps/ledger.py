@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import json
@@ -19,13 +20,18 @@ import numpy as np
 from fnnet._version import __version__
 from fnnet.errors import FileError, FnnetWarning
 from fnnet.sweeps.book import Part, RunId
+from fnnet.sweeps.costs import Cost
+from fnnet.sweeps.generations import Generation
 from fnnet.sweeps.request import difference
 from fnnet.sweeps.results import Sweep
 from fnnet.train.files import read_tensors, write_atomically
 from fnnet.train.state import RUNNING, TrainState
 from fnnet.trees import flatten_with_names, unflatten_from_names
 
-ASKED, PARTS, WIDTHS, COST = "asked.json", "runs", "widths.json", "cost.json"
+ASKED, PARTS, PAST, WIDTHS, COST = "asked.json", "runs", "decisions.json", "widths.json", "cost.json"
+
+FILES = (ASKED, PAST, WIDTHS, COST, "plan.json", "table.parquet", "table.csv", "history.parquet", "best.safetensors")
+"""What a sweep writes beside the runs."""
 
 SECONDS = 30.0
 """How often the states of runs in flight are written."""
@@ -41,9 +47,8 @@ class Ledger:
     and is on disk before the older is deleted.
     """
 
-    def __init__(self, folder: Path, period: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._period = period
         self._written = time.monotonic()
         self._number = 0
         self._failed = False
@@ -51,7 +56,7 @@ class Ledger:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, out: str | os.PathLike[str] | None, asked: Mapping[str, Any], period: int) -> Iterator[Ledger | None]:
+    def open(cls, out: str | os.PathLike[str] | None, asked: Mapping[str, Any]) -> Iterator[Ledger | None]:
         """Writes what is asked for, before anything is computed; refuses a folder that holds another sweep."""
         if out is None:
             yield None
@@ -59,20 +64,25 @@ class Ledger:
         folder = Path(out)
         if folder.exists() and not folder.is_dir():
             raise FileError("sweep", f"out={str(folder)!r} is a file, but a folder is needed.")
-        path = folder / ASKED
-        if not path.exists() and folder.is_dir() and any(folder.iterdir()):
-            raise FileError(
-                "sweep",
-                f"{folder} holds files that are no sweep's, and nothing is overwritten. Choose another out=.",
-            )
         folder.mkdir(parents=True, exist_ok=True)
-        ledger = cls(folder, period)
+        ledger = cls(folder)
         try:
+            path = folder / ASKED
+            for half in (half for name in FILES for half in folder.glob(f".{name}.*")):  # cut off by a kill
+                half.unlink(missing_ok=True)
+            if not path.exists() and any(folder.iterdir()):
+                raise FileError(
+                    "sweep",
+                    f"{folder} holds files that are no sweep's, and nothing is overwritten. Choose another out=.",
+                )
             if path.exists():
-                try:
-                    before = json.loads(path.read_text())
-                except ValueError:
-                    before = {}
+                before = _read_json(path, dict)
+                if before is None:
+                    raise FileError(
+                        "sweep",
+                        f"{path} is damaged, so it is not known what the folder holds. Choose another out=, or delete "
+                        f"the folder.",
+                    )
                 said = difference(before, asked)
                 if said:
                     raise FileError(
@@ -90,51 +100,49 @@ class Ledger:
         found = []
         for path in sorted(self.folder.glob(f"{PARTS}/*.safetensors")):
             try:
+                self._number = max(self._number, int(path.stem))
                 tensors, facts = read_tensors("sweep", path)
                 part = _part(tensors, facts)
             except (FileError, KeyError, TypeError, ValueError) as error:
                 warnings.warn(
-                    f"sweep: {path} cannot be read ({error}). Its runs are trained again.", FnnetWarning, stacklevel=4
+                    f"sweep: {path} cannot be read ({error}). Its runs are trained again.", FnnetWarning, stacklevel=5
                 )
                 continue
-            part.read = _reader(path, functools.partial(like, part.runs[0]))
-            part.path = path
-            self._number = max(self._number, int(path.stem))
+            part.read, part.path = _reader(path, functools.partial(like, part.runs[0])), path
             found.append(part)
         return found
 
+    def past(self) -> list[Generation]:
+        """What the scheduler decided before, and what came of it."""
+        return [Generation.of(facts) for facts in _read_json(self.folder / PAST, list) or []]
+
+    def note_past(self, past: Sequence[Generation]) -> None:
+        """Writes down what was decided, and what came of it, by which the next decision is made."""
+        write_atomically(self.folder / PAST, _json([generation.record() for generation in past]))
+
     def costs(self) -> dict[str, dict[str, Any]]:
         """What earlier calls have spent, by structure."""
-        try:
-            rows = json.loads((self.folder / COST).read_text())
-            return {row.pop("structure"): row for row in rows}
-        except (OSError, ValueError, TypeError, KeyError):
-            return {}
+        rows = _read_json(self.folder / COST, list) or []
+        known = {field.name for field in dataclasses.fields(Cost)}
+        return {row.pop("structure"): row for row in rows if {"structure", *known} <= set(row)}
 
     def width(self, label: str) -> int | None:
         """The width that was found the best for a structure, so that what goes on is computed as it was."""
-        try:
-            return json.loads((self.folder / WIDTHS).read_text()).get(label)
-        except (OSError, ValueError):
-            return None
+        return (_read_json(self.folder / WIDTHS, dict) or {}).get(label)
 
     def note_width(self, label: str, width: int) -> None:
         """Writes it down."""
-        path = self.folder / WIDTHS
-        known = json.loads(path.read_text()) if path.exists() else {}
-        write_atomically(path, _json(known | {label: width}))
+        known = _read_json(self.folder / WIDTHS, dict) or {}
+        write_atomically(self.folder / WIDTHS, _json(known | {label: width}))
 
     def due(self) -> bool:
         """Whether it is time to write what is in flight."""
         return time.monotonic() - self._written >= SECONDS
 
     def write(self, part: Part, replaced: Sequence[Part]) -> None:
-        """Writes runs, and deletes what they make superfluous.
-
-        Runs that were interrupted between two evaluations are not written: they begin again at the last one.
-        """
+        """Writes runs, and deletes what they make superfluous. States that are soon needed again stay in memory."""
         self._written = time.monotonic()
-        if part.states is None or ((part.status == RUNNING) & (part.step % self._period != 0)).any():
+        if part.states is None:
             return
         self._number += 1
         path = self.folder / PARTS / f"{self._number:08d}.safetensors"
@@ -146,7 +154,9 @@ class Ledger:
                 warnings.warn(f"sweep: {path} could not be written: {error}", FnnetWarning, stacklevel=2)
             return
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), part.states)
-        part.states, part.read, part.path = None, _reader(path, lambda: like), path
+        part.read, part.path = _reader(path, lambda: like), path
+        if not (part.status == RUNNING).any():
+            part.states = None
         for old in replaced:
             if old.path is not None:
                 old.path.unlink(missing_ok=True)
@@ -162,8 +172,6 @@ class Ledger:
             write_atomically(
                 self.folder / COST, _json([{"structure": name, **row} for name, row in sweep.costs.items()])
             )
-            if sweep.rungs:
-                write_atomically(self.folder / "decisions.json", _json(sweep.rungs))
             best = sweep.best
             if np.isfinite(best[sweep.monitor]):
                 sweep.run(best["trial"], best["seed"], best.get("fold", 0)).save(self.folder / "best.safetensors")
@@ -200,7 +208,7 @@ def _locked(folder: Path) -> int | None:
 def _bytes(part: Part) -> bytes:
     from safetensors.numpy import save
 
-    named = flatten_with_names({"state": part.states, "rows": part.rows, "seconds": part.seconds})
+    named = flatten_with_names({"state": part.states, "rows": part.rows, "seconds": part.seconds, "since": part.since})
     tensors = {name: np.ascontiguousarray(leaf) for name, leaf in named.items()}
     header = {"fnnet": __version__, "runs": part.runs, "generation": part.generation}
     return save(tensors, {name: json.dumps(value) for name, value in header.items()})
@@ -210,7 +218,7 @@ def _part(tensors: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Part:
     rows = {name.removeprefix("rows/"): values for name, values in tensors.items() if name.startswith("rows/")}
     runs = [(trial, seed, fold) for trial, seed, fold in facts["runs"]]
     status, step = tensors["state/status"], tensors["state/step"]
-    return Part(runs, status, step, tensors["seconds"], rows, int(facts["generation"]))
+    return Part(runs, status, step, tensors["seconds"], rows, tensors["since"], int(facts["generation"]))
 
 
 def _reader(path: Path, like: Callable[[], TrainState]) -> Callable[[], TrainState]:
@@ -219,6 +227,15 @@ def _reader(path: Path, like: Callable[[], TrainState]) -> Callable[[], TrainSta
         return unflatten_from_names({"state": like()}, tensors)["state"]
 
     return read
+
+
+def _read_json(path: Path, kind: type) -> Any:
+    """What a file holds; None if there is none, or something else is in it."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, kind) else None
 
 
 def _json(value: Any) -> bytes:
@@ -234,13 +251,16 @@ def _parquet(table: Any) -> bytes:
 
 
 def _tidy(sweep: Sweep) -> Any:
-    """Histories with a row a run and epoch, without the epochs that a run did not get to."""
+    """Histories with a row a run and evaluation, without those that a run did not get to."""
     import pandas as pd
 
-    runs, epochs = len(sweep.table), sweep.history.epochs
+    evaluations = sweep.history.epochs
     run = [name for name in ("trial", "seed", "fold") if name in sweep.table]
-    columns = {name: np.repeat(sweep.table[name].to_numpy(), epochs) for name in run} | {
-        "epoch": np.tile(np.arange(1, epochs + 1), runs),
+    steps = sweep.evaluation_steps().ravel()
+    epochs = steps / sweep.updates_an_epoch
+    columns = {name: np.repeat(sweep.table[name].to_numpy(), evaluations) for name in run} | {
+        "epoch": epochs.astype(int) if (epochs % 1 == 0).all() else epochs,
+        "step": steps,
     }
     scores = {name: values.ravel() for name, values in sweep.history.items()}
     return pd.DataFrame({**columns, **scores}).dropna(subset=list(scores), how="all")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fnnet.sweeps.book import Book, Part, RunId, on_host
@@ -33,6 +32,9 @@ class Host(Protocol):
     """What the packs need of the sweep that they belong to."""
 
     book: Book
+
+    def placed(self, lanes: Lanes) -> tuple[Any, Any, Any]:
+        """Training and validation data and the rows of every fold, on the devices of these lanes."""
 
     def interrupted(self) -> bool:
         """Whether to stop."""
@@ -78,32 +80,53 @@ class Packs:
         work = self.work
         self.lanes, self.at_once = lanes, at_once
         self.programs: Programs = group_programs(self.group.build, work.batch_size, work.monitor, lanes, work.period)
-        self._data = [lanes.place(data, lanes=False) for data in (work.train, work.validation)]
-        split = None if work.split is None else jax.tree.map(jnp.asarray, tuple(work.split))
-        self._tables = lanes.place(split, lanes=False)
         self._widest = 0
         self._pace: dict[int, float] = {}
 
     def train(self, until: Mapping[RunId, int], generation: int) -> None:
-        """Trains each run, all of which can go on, until it has done so many updates, has stopped, or has diverged."""
-        waiting = list(until)
-        flying: list[RunId] = []
-        self._widest = max(self._widest, self.lanes.room(len(waiting), self.at_once))
-        while (waiting or flying) and not self.host.interrupted():
-            room = self.at_once - len(flying)
-            flying, waiting = flying + waiting[:room], waiting[room:]
-            try:
-                flying = self._fly(flying, until, generation)
-            except jax.errors.JaxRuntimeError as error:
-                if "RESOURCE_EXHAUSTED" not in str(error) or len(flying) <= self.lanes.unit:
-                    raise
-                # What was in flight begins again where the book has it; every draw comes from a key, so that it ends
-                # the same.
-                self.at_once = self._widest = max(self.lanes.unit, len(flying) // 2)
-                flying, waiting = [], flying + waiting
+        """Trains each run, all of which can go on, until it has done so many updates, has stopped, or has diverged.
 
-    def _fly(self, runs: list[RunId], until: Mapping[RunId, int], generation: int) -> list[RunId]:
-        """Trains these runs until enough of them have ended, and gives those that go on."""
+        Runs fly together that stand at the same place between two evaluations: what was interrupted somewhere else
+        first goes to its next one.
+        """
+        book, period = self.host.book, self.work.period
+        self._widest = max(self._widest, self.lanes.room(len(until), self.at_once))
+        for phase in [*sorted({book.step(run) % period for run in until} - {0}), 0]:
+            waiting = [run for run in until if book.step(run) % period == phase and book.goes_on(run, until[run])]
+            flying: list[RunId] = []
+            while (waiting or flying) and not self.host.interrupted():
+                room = self.at_once - len(flying)
+                flying, waiting = flying + waiting[:room], waiting[room:]
+                try:
+                    flying = self._fly(flying, until, generation, phase, bool(waiting))
+                except jax.errors.JaxRuntimeError as error:
+                    if "RESOURCE_EXHAUSTED" not in str(error) or not self._take_less(len(flying)):
+                        raise
+                    # What was in flight begins again where the book has it; every draw comes from a key, so that it
+                    # ends the same.
+                    flying, waiting = [], flying + waiting
+                if phase:
+                    flying = []
+
+    def _take_less(self, runs: int) -> bool:
+        """Half of the runs at once, or half of the width; says whether there is less to take."""
+        devices = self.lanes.mesh.size
+        if runs > self.lanes.unit:
+            self.at_once = self._widest = max(self.lanes.unit, runs // 2)
+            return True
+        if self.lanes.width > 1:
+            self.use(self.lanes.of_width(self.lanes.width // 2), self.lanes.unit // 2)
+            self._widest = self.at_once = max(self.lanes.unit, devices)
+            return True
+        return False
+
+    def _fly(
+        self, runs: list[RunId], until: Mapping[RunId, int], generation: int, phase: int, waiting: bool
+    ) -> list[RunId]:  # fmt: skip
+        """Trains these runs until enough of them have ended, and gives those that go on.
+
+        ``phase`` is where they stand after an evaluation, ``waiting`` says whether others wait for room.
+        """
         work, book, lanes = self.work, self.host.book, self.lanes
         capacity = lanes.capacity(len(runs), self._widest)
         positions, parts = lanes.positions(len(runs), capacity), lanes.parts(len(runs), capacity)
@@ -116,7 +139,11 @@ class Packs:
         columns = placed({name: column[rows] for name, column in self.group.hyperparameters.items()})
         fold = placed(numbers[:, 2].astype(np.int32)) if work.folds else None
         targets, before = np.array([until[run] for run in runs], np.int32), np.array([book.step(run) for run in runs])
-        ends, active = placed(targets), lanes.place(parts, lanes=True)
+        ends, active, (train, validation, tables) = (
+            placed(targets),
+            lanes.place(parts, lanes=True),
+            self.host.placed(lanes),
+        )
         stretch = _Stretch(runs, book)
         state = self._states(runs, columns, active, placed)
         if capacity not in self._pace:  # its program was compiled just now
@@ -126,7 +153,7 @@ class Packs:
         def advance(state: Any, start: int, steps: int, last: bool) -> Any:
             now = np.int32(start % work.period), np.int32(steps)
             return self.programs.advance(
-                active, columns, state, fold, ends, self._tables, *self._data, *now, work.stopping
+                active, columns, state, fold, ends, tables, train, validation, *now, work.stopping
             )
 
         def compiled(seconds: float) -> None:
@@ -142,37 +169,42 @@ class Packs:
                     self.host.enter(part.at(np.flatnonzero(some)))
             return now.status
 
-        flown = 0
+        at = flown = phase
 
         def report(step: int, record: Record, state: TrainState, pace: float) -> bool:
             nonlocal flown
             flown = step
             self.host.watch(runs, state, positions, pace)
             going = bool((np.asarray(state.status)[positions] == RUNNING).any())
-            if going and step % work.period == 0 and self.host.due():
+            if going and self.host.due():
                 enter(state, record)
             return not going
 
-        record, done = Record(), 0
-        left = int(-(-(targets - before) // work.period).max())
+        record = Record()
+        end = phase + int((targets - before).max()) if not phase else work.period
+        end = -(-end // work.period) * work.period
         a_round = max(1, -(-work.steps // work.period) // ROUNDS)
         while True:
-            stop, pace = min(done + a_round, left), self._pace.get(capacity)
+            stop, pace = min((at // work.period + a_round) * work.period, end), self._pace.get(capacity)
             driven = drive(
-                advance, state, start=done * work.period, steps=stop * work.period, period=work.period,
-                interrupted=self.host.interrupted, compiled=compiled, report=report, record=record,
+                advance, state, start=at, steps=stop, period=work.period, interrupted=self.host.interrupted,
+                compiled=compiled, report=report, record=record,
                 seconds_a_step=None if pace is None else pace * int(parts.max()),
             )  # fmt: skip
             state = driven.state
-            if flown > done * work.period:
-                self._pace[capacity] = driven.seconds / (flown - done * work.period) / int(parts.max())
-            done, free = stop, (np.asarray(state.status)[positions] != RUNNING).mean()
-            if driven.interrupted or done == left or free >= FREE:
+            if flown > at:
+                self._pace[capacity] = driven.seconds / (flown - at) / int(parts.max())
+            at, going = stop, int((np.asarray(state.status)[positions] == RUNNING).sum())
+            if driven.interrupted or at == end or going == 0:
+                break
+            fewer = lanes.capacity(going, self._widest), int(lanes.parts(going, capacity).sum())
+            gain = waiting or fewer[0] < capacity or (lanes.width and fewer[1] < parts.sum())
+            if going <= (1 - FREE) * len(runs) and gain:
                 break
         status = enter(state, record)
         computed = int(parts.sum()) * (lanes.width or capacity // lanes.mesh.size)
         useful = sum(book.step(run) for run in runs) - int(before.sum())
-        self.cost.add(stretch.seconds, stretch.compile_seconds, flown, computed, len(runs), useful)
+        self.cost.add(stretch.seconds, stretch.compile_seconds, flown - phase, computed, len(runs), useful)
         return [run for run, code in zip(runs, status, strict=True) if code == RUNNING]
 
     def _states(self, runs: list[RunId], columns: Any, active: Any, placed: Callable[[Any], Any]) -> TrainState:
@@ -181,7 +213,8 @@ class Packs:
         numbers = placed(np.array(runs, np.uint32))
         keys = self.lanes.place(self.work.keys(numbers), lanes=True)
         if not any(run in book for run in runs):
-            return self.programs.init(active, columns, keys, self._data[0].inputs[:1])
+            inputs = self.work.train.inputs
+            return self.programs.init(active, columns, keys, np.zeros((1, *inputs.shape[1:]), inputs.dtype))
         self._begin([run for run in runs if run not in book])
         state = placed(book.stacked(runs))
         return state._replace(status=placed(np.full(len(runs), RUNNING, np.int32)), key=keys)
@@ -200,7 +233,8 @@ class Packs:
         columns = placed({name: column[rows] for name, column in self.group.hyperparameters.items()})
         active = self.lanes.place(self.lanes.parts(len(runs), capacity), lanes=True)
         state = on_host(self._states(runs, columns, active, placed), positions)
-        self.host.book.add(Part(runs, state.status, state.step, np.zeros(len(runs)), {}, -1, state))
+        none = np.zeros(len(runs))
+        self.host.book.add(Part(runs, state.status, state.step, none, {}, none.astype(int), -1, state))
 
 
 class _Stretch:
@@ -211,6 +245,7 @@ class _Stretch:
         self._before = np.array([book.step(run) for run in runs])
         self._seen = np.array([book.evaluations(run) for run in runs])
         self._spent = np.array([book.seconds(run) for run in runs])
+        self._since = np.array([book.since(run) for run in runs])
         self._rows = book.rows(runs, book.names(), int(self._seen.max()))
         self._began = time.perf_counter()
         self.compile_seconds = 0.0
@@ -224,7 +259,7 @@ class _Stretch:
         """The runs with these states, and these rows (runs, evaluations) since the beginning."""
         done = now.step - self._before
         seconds = self._spent + self.seconds * done / max(done.sum(), 1)
-        return Part(self._runs, now.status, now.step, seconds, self._joined(rows), generation, now)
+        return Part(self._runs, now.status, now.step, seconds, self._joined(rows), self._since, generation, now)
 
     def _joined(self, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         joined = {}

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fnnet.errors import check_number
+from fnnet.errors import HyperparameterError, check_number
+from fnnet.nn.operations import operations
 from fnnet.sweeps.book import nbytes
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.lanes import Lanes
@@ -32,15 +33,19 @@ class Share(NamedTuple):
 
 
 class GroupPlan(NamedTuple):
-    """What the runs of one structure will be: how lanes are computed, how many at once, and what a lane needs."""
+    """What the runs of one structure will be: how lanes are computed, how many at once, and what a lane needs.
+
+    ``updates`` are those of all runs together.
+    """
 
     group: Group
     runs: int
+    updates: int
     parameters: int
     lanes: Lanes
     at_once: int
     memory: Memory
-    flops: float | None
+    flops: int | None
 
     @property
     def bytes_at_once(self) -> int:
@@ -100,7 +105,7 @@ class Plan(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """The plan as labels and values, for a report."""
         traced = list(dict.fromkeys(name for plan in self.groups for name in plan.group.hyperparameters))
-        flops = [plan.flops * plan.runs * self.updates for plan in self.groups if plan.flops is not None]
+        flops = [plan.flops * plan.updates for plan in self.groups if plan.flops is not None]
         return {
             "runs": f"{_product(self)} = {self.runs:,}",
             "epochs": f"{self.epochs:,}, {self.updates:,} updates",
@@ -149,22 +154,33 @@ def plan_group(group: Group, work: Work, lanes: Lanes, share: Share, exactly: bo
     runs comes near the share or it is to be told ``exactly``.
     """
     runs = len(work.runs(group.trials))
+    updates = sum(work.most_epochs(trial) * work.per_epoch for trial, _, _ in work.runs(group.trials))
     lanes = lanes.fitted(runs)
-    memory = estimate(group, work, lanes)
-    if (
-        exactly
-        or memory.of(lanes.capacity(lanes.room(runs, EVERYTHING)) // lanes.mesh.size) > FAR_FROM_FULL * share.limit
-    ):
-        memory = measure(group, work, lanes)
+    memory = _memory(group, work, lanes, runs, share, exactly)
+    while lanes.width > 1 and memory.of(lanes.width) > share.limit:
+        lanes = lanes.of_width(lanes.width // 2)
+        memory = _memory(group, work, lanes, runs, share, exactly)
+    if memory.of(1) > share.limit:
+        raise HyperparameterError(
+            "sweep",
+            f"a single run needs {size(memory.of(1))} of a device, but only {size(share.limit)} may be used "
+            f"({share.of:.0%} of {size(share.total)}). Allow more with memory=, or take a smaller batch_size or model.",
+        )
     params = jax.tree.leaves(one_lane(group, work).params)
     return GroupPlan(
-        group, runs, sum(leaf.size for leaf in params), lanes, most_lanes(lanes, memory, share.limit), memory,
+        group, runs, updates, sum(leaf.size for leaf in params), lanes, most_lanes(lanes, memory, share.limit), memory,
         flops_of(group, work) if exactly else None,
     )  # fmt: skip
 
 
-def flops_of(group: Group, work: Work) -> float | None:
-    """Floating-point operations of one update of one run, as the compiler counts them before it optimises."""
+def _memory(group: Group, work: Work, lanes: Lanes, runs: int, share: Share, exactly: bool) -> Memory:
+    memory = estimate(group, work, lanes)
+    each = lanes.capacity(lanes.room(runs, EVERYTHING)) // lanes.mesh.size
+    return measure(group, work, lanes) if exactly or memory.of(each) > FAR_FROM_FULL * share.limit else memory
+
+
+def flops_of(group: Group, work: Work) -> int:
+    """Floating-point operations of one update of one run, loops counted as often as they run."""
 
     def step(hyperparameters: Any, state: Any, batch: Any) -> Any:
         learner = group.build(hyperparameters)
@@ -174,9 +190,7 @@ def flops_of(group: Group, work: Work) -> float | None:
     batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype), work.train)
     columns = {name: column[0] for name, column in group.hyperparameters.items()}
     state = one_lane(group, work)._replace(key=jax.ShapeDtypeStruct((), work.key.dtype))
-    analysis = jax.jit(step).lower(columns, state, batch).cost_analysis()
-    found = (analysis or {}).get("flops")
-    return None if found is None else float(found)
+    return operations(step, columns, state, batch)
 
 
 def share_of(memory: float, lanes: Lanes) -> Share:

@@ -69,6 +69,17 @@ class Sweep:
         return any(run in self._book for run in self._runs)
 
     @property
+    def updates_an_epoch(self) -> int:
+        """How many updates an epoch has."""
+        return self._trained.work.per_epoch
+
+    def evaluation_steps(self) -> np.ndarray:
+        """The updates before each evaluation, (runs, evaluations) like the arrays of ``history``."""
+        ends = np.array([self._book.step(run) for run in self._runs])
+        regular = np.arange(1, self.history.epochs + 1) * self._trained.work.period
+        return np.minimum(regular[None], np.maximum(ends, 1)[:, None])
+
+    @property
     def cost(self) -> Any:
         """A `pandas.DataFrame` with a row a structure: what it cost, and how much of it was of use.
 
@@ -223,14 +234,15 @@ class Sweep:
         best = jax.tree.map(jnp.asarray, states(self._trained, runs).best)
         return best.params, best.model_state
 
-    def predict(self, inputs: Any) -> np.ndarray:
+    def predict(self, inputs: Any) -> Any:
         """The outputs of every run with its best parameters.
 
         Args:
             inputs: array (examples, …) like the training inputs.
 
         Returns:
-            Array (runs, examples, …) in the order of the table, NaN for runs that were not begun.
+            Array (runs, examples, …) in the order of the table, NaN for runs that were not begun; or a tuple or dict of
+            such, if the models have several outputs.
 
         Raises:
             ShapeError: an input has another shape than in training.
@@ -242,8 +254,8 @@ class Sweep:
                 f"an input has shape {inputs.shape[1:]}, but the runs were trained on {spec.shape}.",
             )
         outputs = predicted(self._trained, self.trials, [run for run in self._runs if run in self._book], inputs)
-        missing = np.full(next(iter(outputs.values())).shape, np.nan, np.float32)
-        return np.stack([outputs.get(run, missing) for run in self._runs])
+        missing = jax.tree.map(lambda leaf: np.full(leaf.shape, np.nan, leaf.dtype), next(iter(outputs.values())))
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *(outputs.get(run, missing) for run in self._runs))
 
     def divergence(self) -> str:
         """A sentence on the runs that diverged; empty if none did."""

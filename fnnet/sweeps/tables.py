@@ -28,7 +28,8 @@ def run_table(
     rows = []
     for row, run in enumerate(runs):
         trial, seed, fold = run
-        best = _best_epoch(history[work.monitor.name][row], work.monitor) if history else None
+        curve = history[work.monitor.name][row] if history else np.zeros(0)
+        best = _best_epoch(curve, book.since(run), work.monitor)
         rows.append(
             {"trial": trial, "seed": seed}
             | ({} if work.folds is None else {"fold": fold})
@@ -47,18 +48,20 @@ def run_table(
 def status(trained: Trained, run: RunId) -> int:
     """The code of a run, in view of all that was asked for."""
     code, work = trained.book.status(run) if run in trained.book else RUNNING, trained.work
-    end = work.most_epochs(run[0]) * work.per_epoch
-    short = trained.scheduled and code in (RUNNING, FINISHED) and trained.book.step(run) < end
-    return PRUNED if short else code
+    if code in (RUNNING, FINISHED) and trained.book.step(run) < work.most_epochs(run[0]) * work.per_epoch:
+        return PRUNED if trained.scheduled and trained.over else RUNNING
+    return code
 
 
-def _best_epoch(curve: np.ndarray, monitor: Monitor) -> int | None:
-    seen = np.flatnonzero(np.isfinite(curve))
+def _best_epoch(curve: np.ndarray, since: int, monitor: Monitor) -> int | None:
+    """The evaluation whose parameters a run has kept: the best one ``since`` they are its own, or the last."""
+    own = np.where(np.arange(len(curve)) >= since, curve, np.nan)
+    seen = np.flatnonzero(np.isfinite(own))
     if not seen.size:
         return None
     if monitor.name == "train/loss":
         return int(seen[-1])
-    return int(np.nanargmax(curve) if monitor.maximize else np.nanargmin(curve))
+    return int(np.nanargmax(own) if monitor.maximize else np.nanargmin(own))
 
 
 def divergence(trained: Trained, trials: Sequence[Trial], runs: Sequence[RunId]) -> str:

@@ -40,8 +40,9 @@ def settle(
     """
     work, book = packs.work, packs.host.book
     periods = max((steps - book.step(run)) // work.period for run, steps in until.items())
-    if not packs.lanes.others or periods < LEAST_PERIODS:
+    if periods < LEAST_PERIODS:
         return None
+    packs.settled = True
     pace = {packs.lanes: _pace(packs, until, generation)}
     others = [planned(packs.lanes.of_width(width)) for width in packs.lanes.others]
     ways = {other.lanes: other for other in others if other.lanes != packs.lanes}
@@ -61,7 +62,7 @@ def settle(
 def _pace(packs: Packs, until: Mapping[RunId, int], generation: int) -> float:
     """Seconds an update takes, from one evaluation of every run to the next."""
     book, cost = packs.host.book, packs.cost
-    seconds, updates = cost.seconds, cost.useful
+    seconds, updates = cost.seconds, cost.updates
     packs.train({run: min(book.step(run) + packs.work.period, steps) for run, steps in until.items()
                  if book.goes_on(run, steps)}, generation)  # fmt: skip
-    return (cost.seconds - seconds) / max(cost.useful - updates, 1)
+    return (cost.seconds - seconds) / max(cost.updates - updates, 1)

@@ -25,7 +25,7 @@ class Trained(NamedTuple):
     """How a sweep was trained: what it takes to train a run again, and what it cost.
 
     ``keys`` has the structure of each trial, ``lanes`` how those of one structure were computed, ``costs`` is by
-    structure in words, ``again`` trains a run from the start.
+    structure in words, ``over`` says whether it was not interrupted, ``again`` trains a run from the start.
     """
 
     work: Work
@@ -36,6 +36,7 @@ class Trained(NamedTuple):
     costs: dict[str, dict[str, Any]]
     past: list[Generation]
     scheduled: bool
+    over: bool
     input_spec: jax.ShapeDtypeStruct
     again: Callable[[RunId], tuple[Part, int]]
 
@@ -46,19 +47,18 @@ def states(trained: Trained, runs: Sequence[RunId]) -> Any:
     return gathered([p if p[0].kept else trained.again(r) for r, p in zip(runs, places, strict=True)])
 
 
-def predicted(trained: Trained, trials: Sequence[Trial], runs: Sequence[RunId], inputs: Any) -> dict[RunId, np.ndarray]:
+def predicted(trained: Trained, trials: Sequence[Trial], runs: Sequence[RunId], inputs: Any) -> dict[RunId, Any]:
     """The outputs of these runs with their best parameters."""
-    outputs: dict[RunId, np.ndarray] = {}
+    outputs: dict[RunId, Any] = {}
     for key in dict.fromkeys(trained.keys):
         mine = [run for run in runs if trained.keys[run[0]] == key]
         for some in (mine[i : i + AT_ONCE] for i in range(0, len(mine), AT_ONCE)):
-            outputs |= dict(zip(some, _predicted(trained, trials, key, some, inputs), strict=True))
+            found = _predicted(trained, trials, key, some, inputs)
+            outputs |= {run: jax.tree.map(lambda leaf, i=i: leaf[i], found) for i, run in enumerate(some)}
     return outputs
 
 
-def _predicted(
-    trained: Trained, trials: Sequence[Trial], key: GroupKey, runs: Sequence[RunId], inputs: Any
-) -> np.ndarray:
+def _predicted(trained: Trained, trials: Sequence[Trial], key: GroupKey, runs: Sequence[RunId], inputs: Any) -> Any:
     work, (build, names) = trained.work, key
     lanes = trained.lanes.get(key, trained.plan.groups[0].lanes).fitted(len(runs))
     best = states(trained, runs).best
@@ -70,4 +70,4 @@ def _predicted(
     parts = lanes.place(lanes.parts(len(runs), capacity), lanes=True)
     programs = group_programs(build, work.batch_size, work.monitor, lanes)
     found = programs.predict(parts, *lanes.place(by_lane, lanes=True), lanes.place(inputs, lanes=False))
-    return np.asarray(found)[positions]
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[positions], found)

@@ -115,7 +115,7 @@ def test_lanes_have_few_sizes():
     parts, whole = Lanes(2, jax.devices()), Lanes(0, jax.devices())
     assert [parts.capacity(runs) for runs in (1, 8, 9, 16, 17, 33)] == [8, 8, 16, 16, 32, 64]
     assert parts.capacity(1, widest=33) == 64
-    assert [whole.capacity(runs, widest=64) for runs in (64, 17, 16, 5, 4, 1)] == [64, 64, 16, 16, 4, 4]
+    assert [whole.capacity(runs, widest=64) for runs in (64, 33, 32, 17, 5, 4, 1)] == [64, 64, 32, 32, 8, 4, 4]
     assert parts.parts(3, 16).tolist() == [1, 1, 1, 0]
     assert parts.parts(13, 16).tolist() == [2, 2, 2, 2]
     assert parts.positions(6, 16).tolist() == [0, 1, 4, 5, 8, 12]
