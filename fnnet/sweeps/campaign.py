@@ -121,6 +121,7 @@ class Campaign:
         }
         if closed and any(g.copies for g in [*self.past, generation]) and self._missing(steps):
             raise lost(self.ledger)
+        keys = {trial: group.key for group in self._groups for trial in group.trials}
         before, self.trials = (
             self.trials,
             inherit(self.trials, generation.parents, generation.spread, self.space, number, self.work.key),
@@ -131,7 +132,6 @@ class Campaign:
         if not closed and generation.warm:
             if any(self.book.generation(run) >= number for run in self._sources(generation)):
                 raise lost(self.ledger)
-            keys = {trial: group.key for group in self._groups for trial in group.trials}
             for part in copies(generation.parents, keys, number, self.work, self.book):
                 self.enter(part)
         elif not closed:

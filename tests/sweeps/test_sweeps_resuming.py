@@ -117,8 +117,8 @@ def test_epochs_that_end_between_two_evaluations_cannot_be_more(sweep_flowers, s
 
 
 def test_a_second_process_is_refused_while_the_first_is_at_work(sweep_flowers, space, tmp_path):
-    first = ledger.Ledger(tmp_path, 1)
-    program = f"from pathlib import Path; from fnnet.sweeps.ledger import Ledger; Ledger(Path({str(tmp_path)!r}), 1)"
+    first = ledger.Ledger(tmp_path)
+    program = f"from pathlib import Path; from fnnet.sweeps.ledger import Ledger; Ledger(Path({str(tmp_path)!r}))"
     second = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert f"sweep: another process is at work in {tmp_path}. Wait until it ends" in second.stderr
     first.close()

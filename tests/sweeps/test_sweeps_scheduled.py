@@ -55,10 +55,11 @@ def test_each_rung_is_the_better_half_of_the_one_before(halved, whole):
     assert sorted(far) == [1] * 4 + [2] * 2 + [4] * 2
     assert halved.table["epochs"].tolist() == far.tolist()
     assert halved.table["status"].tolist() == ["finished" if epochs == 4 else "pruned" for epochs in far]
-    assert [rung["epochs"] for rung in halved.rungs] == RUNGS
+    assert [set(rung["epochs"]) for rung in halved.rungs] == [{epochs} for epochs in RUNGS]
     for rung in halved.rungs:
-        assert rung["trials"] == np.flatnonzero(far >= rung["epochs"]).tolist()
-        scores = whole.history["validation/accuracy"][rung["trials"], rung["epochs"] - 1]
+        epochs = rung["epochs"][0]
+        assert rung["trials"] == np.flatnonzero(far >= epochs).tolist()
+        scores = whole.history["validation/accuracy"][rung["trials"], epochs - 1]
         assert rung["scores"] == scores.tolist()
     updates = 4 * far.sum()
     assert halved.cost["updates"].tolist() == [updates]
@@ -140,7 +141,7 @@ def test_rungs_between_two_evaluations_end_with_the_next_one(sweep_flowers, spac
     whole = sweep_flowers(space, trials=8, epochs=5, evaluate_every=2)
     swept = sweep_flowers(space, trials=8, epochs=5, evaluate_every=2, scheduler=successive_halving(1, factor=2))
     # Rungs of 1, 2, 4 and 5 epochs are evaluated after 2, 2, 4 and 5, where the sweep ends.
-    assert [rung["epochs"] for rung in swept.rungs] == [1, 2, 4, 5]
+    assert [rung["epochs"][0] for rung in swept.rungs] == [1, 2, 4, 5]
     assert [len(rung["trials"]) for rung in swept.rungs] == [8, 4, 2, 1]
     assert sorted(swept.table["epochs"]) == [2] * 6 + [4, 5]
     assert sorted(swept.table["status"]) == ["finished"] + ["pruned"] * 7
@@ -188,7 +189,8 @@ def test_a_run_that_has_stopped_early_counts_with_its_best_score(sweep_flowers, 
         for trial, score in zip(rung["trials"], rung["scores"], strict=True):
             curve = whole.history["validation/loss"][trial]
             seen = np.isfinite(curve).sum()
-            expected = curve[rung["epochs"] - 1] if seen >= rung["epochs"] else np.nanmin(curve)
+            epochs = rung["epochs"][0]
+            expected = curve[epochs - 1] if seen >= epochs else np.nanmin(curve)
             assert score == expected
     for trial in swept.rungs[-1]["trials"]:
         same(swept.run(trial).state, whole.run(trial).state)
@@ -240,7 +242,7 @@ def test_law_10_a_halving_that_is_killed_anywhere_decides_as_it_had(
         assert_same(sweep_flowers(space, **arguments, out=tmp_path / str(killed_at)), whole, same)
     again = sweep_flowers(space, **arguments, out=tmp_path / "counted")
     assert_same(again, whole, same)
-    assert len(again.cost) == 0
+    assert (again.cost["seconds"] > 0).all()
 
 
 @pytest.mark.parametrize("change", [{"trials": 5}, {"seeds": 2}, {"epochs": 8}, {"scheduler": None}])
