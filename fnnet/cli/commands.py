@@ -115,7 +115,7 @@ def sweep(
         typer.echo(described(parts))
         swept = run_sweep(
             Perceptron.fitted(parts.train), dimensions, parts.train, validation=parts.validation,
-            trials=trials, seeds=seeds, epochs=epochs, batch_size=batch_size, key=key, sampler="latin",
+            trials=trials, seeds=seeds, epochs=epochs, batch_size=batch_size, key=key, sampler="sobol",
             scheduler=decide, out=folder, command=shlex.join(["fnnet", *sys.argv[1:]]),
         )  # fmt: skip
         table, history, names = swept.table, swept.history, swept.hyperparameters

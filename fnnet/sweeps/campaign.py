@@ -72,6 +72,8 @@ class Campaign:
         self._likes: dict[GroupKey, TrainState] = {}
         self._runs = work.runs(range(len(trials)))
         self.over = False
+        # A run that rests may be sent on by a scheduler, from its state.
+        self.lets_go = scheduler is None
         self._costs = ledger.costs() if ledger else {}
         self._best: float | None = None
         self._compiling = 0.0
@@ -247,7 +249,7 @@ class Campaign:
         replaced = self.book.add(part)
         if self.ledger is not None:
             self.ledger.write(part, replaced)
-        elif self.scheduler is None:  # by which a run that rests may be sent on, from its state
+        elif self.lets_go:
             self.book.let_go(int(self.plan.share.of * machine_memory() / 4), self._worth)
 
     def _worth(self, run: RunId) -> float | None:
@@ -264,6 +266,7 @@ class Campaign:
         alone = Campaign(
             self.learner, self.space, self.trials, self.work, self.plan, self.lanes, None, None, Progress.none(), never
         )
+        alone.lets_go = False
         # One that has diverged or stopped does so again.
         until = self.book.step(run) if self.book.status(run) == FINISHED else self._end(run)
         Packs(group, self.work, *self._ways[group.key], alone).train({run: until}, 0)

@@ -115,6 +115,7 @@ def sweep(
         "sweep", learner, space, train, validation, trials=trials, seeds=seeds, epochs=epochs, batch_size=batch_size,
         key=key, sampler=sampler, folds=folds, monitor=monitor, evaluate_every=evaluate_every,
         early_stopping=early_stopping, share=share, lanes=lanes, devices=devices, memory=memory,
+        scheduler=scheduler,
     )  # fmt: skip
     asked = request(
         learner, ready.groups, space, ready.data, ready.trials, sampler, scheduler, ready.work, command
@@ -149,7 +150,11 @@ def plan(
     key: Array,
     sampler: str = "random",
     folds: int | None = None,
+    monitor: str | None = None,
     evaluate_every: int | str = 1,
+    early_stopping: int | EarlyStopping | None = None,
+    scheduler: Scheduler | None = None,
+    share: Sequence[str] = (),
     lanes: str | int = "auto",
     devices: Sequence[jax.Device] | None = None,
     memory: float = 0.5,
@@ -161,7 +166,8 @@ def plan(
 
     Args:
         learner, space, train, validation, trials, seeds, epochs, batch_size, key, sampler, folds: as in `sweep`.
-        evaluate_every, lanes, devices, memory: as in `sweep`.
+        monitor, evaluate_every, early_stopping, scheduler, share, lanes, devices, memory: as in `sweep`. The plan is of
+            the most: every trial to its end.
 
     Returns:
         `Plan`; printed, it says all of this in a few lines.
@@ -182,7 +188,7 @@ def plan(
     """
     ready = prepare(
         "plan", learner, space, train, validation, trials=trials, seeds=seeds, epochs=epochs, batch_size=batch_size,
-        key=key, sampler=sampler, folds=folds, monitor=None, evaluate_every=evaluate_every, early_stopping=None,
-        share=(), lanes=lanes, devices=devices, memory=memory,
+        key=key, sampler=sampler, folds=folds, monitor=monitor, evaluate_every=evaluate_every,
+        early_stopping=early_stopping, share=share, lanes=lanes, devices=devices, memory=memory, scheduler=scheduler,
     )  # fmt: skip
     return make_plan(ready.trials, ready.groups, ready.work, ready.lanes, ready.share, exactly=True)

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from fnnet.errors import HyperparameterError
+from fnnet.errors import HyperparameterError, StructureError
 from fnnet.types import Array, PyTree
 
 AXIS = "lanes"
@@ -152,7 +152,10 @@ def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lane
     On a CPU, one lane after another keeps its working set in the cache and beats a batched program, unless the nets
     are so small that a step is all overhead; an accelerator needs many lanes at once to be busy.
     """
-    devices = list(devices) if devices is not None else jax.local_devices()
+    given: Any = jax.local_devices() if devices is None else devices
+    if isinstance(given, jax.Device | str) or not all(isinstance(d, jax.Device) for d in given):
+        raise StructureError("sweep", f"devices is {devices!r}, but a list such as jax.devices()[:2] is needed.")
+    devices = list(given)
     if not devices:
         raise HyperparameterError("sweep", "devices is empty. Leave it out to use all local devices.")
     if lanes == "auto":

@@ -81,6 +81,16 @@ class Plan(NamedTuple):
         return self.trials * self.seeds * (self.folds or 1)
 
     @property
+    def _programs(self) -> str:
+        """How many are compiled, and what may come on top."""
+        more = []
+        if any(plan.lanes.others for plan in self.groups):
+            more.append("other ways of computing lanes, if these are worth a try")
+        if any(plan.lanes.width == 0 for plan in self.groups):
+            more.append("narrower ones when runs have ended")
+        return f"{len(self.groups)}" + (f", and {' and '.join(more)}" if more else "")
+
+    @property
     def table(self) -> Any:
         """A `pandas.DataFrame` with a row a structure.
 
@@ -109,7 +119,7 @@ class Plan(NamedTuple):
         return {
             "runs": f"{_product(self)} = {self.runs:,}",
             "epochs": f"{self.epochs:,}, {self.updates:,} updates",
-            "programs": len(self.groups),
+            "programs": self._programs,
             "traced hyperparameters": ", ".join(traced) or "none",
             "data": size(self.data),
             "memory": f"{size(max(p.bytes_at_once for p in self.groups))} of {size(self.share.limit)} on each device "

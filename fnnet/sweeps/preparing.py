@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ def prepare(
     where: str, learner: Callable[..., Learner], space: Any, train: Any, validation: Any, *, trials: int | None,
     seeds: int, epochs: int | Dimension, batch_size: int | None, key: Array, sampler: str, folds: int | None,
     monitor: str | None, evaluate_every: int | str, early_stopping: int | EarlyStopping | None, share: Sequence[str],
-    lanes: str | int, devices: Sequence[jax.Device] | None, memory: float,
+    lanes: str | int, devices: Sequence[jax.Device] | None, memory: float, scheduler: Any = None,
 ) -> Ready:  # fmt: skip
     """Checks and draws everything; see `fnnet.sweep` for the arguments."""
     each = epochs if isinstance(epochs, Dimension) else None
@@ -61,6 +62,7 @@ def prepare(
         drawn, limits = draw_with_epochs(where, space, each, trials, key, sampler)
     groups = group_trials(learner, drawn)
     check_ranges(learner, drawn)
+    check_scheduler(where, scheduler, len(groups))
     for group in groups:
         check_group(group, space, train, train if split else validation, size)
     per_epoch = steps_per_epoch(examples, size)
@@ -85,6 +87,29 @@ def prepare(
     return Ready(drawn, groups, work, policy, share_of(memory, policy), data)
 
 
+def check_scheduler(where: str, scheduler: Any, structures: int) -> None:
+    """Raises unless a scheduler can be asked, and can do with several structures if there are some."""
+    if scheduler is None:
+        return
+    if getattr(scheduler, "__factory__", False):
+        name = scheduler.__name__
+        raise StructureError(where, f"scheduler is {name} itself, which makes one. Call it: schedulers.{name}(…).")
+    try:
+        inspect.signature(scheduler).bind(None, None, None)
+    except (TypeError, ValueError) as error:
+        raise StructureError(
+            where,
+            f"scheduler is {scheduler!r}, but a function of (scores, epochs, key) is needed, such as "
+            f"schedulers.successive_halving().",
+        ) from error
+    if getattr(scheduler, "copies_states", False) and structures > 1:
+        raise StructureError(
+            where,
+            f"the scheduler copies parameters from trial to trial, but the space has {structures} structures. Leave "
+            f"hp.static and functions out of it.",
+        )
+
+
 def draw_with_epochs(
     where: str, space: Any, epochs: Dimension, trials: int | None, key: Array, sampler: str
 ) -> tuple[list[Trial], tuple[int, ...]]:  # fmt: skip
@@ -93,6 +118,9 @@ def draw_with_epochs(
         raise StructureError(
             where, "epochs is a dimension, but the space lists its trials. Give both as dimensions, or one number."
         )
+    if EPOCHS in space or epochs.conditions:
+        what = "it is conditional" if epochs.conditions else "the space has a hyperparameter of that name too"
+        raise HyperparameterError(where, f"epochs is a dimension, but {what}. Give every trial one number of epochs.")
     drawn = draw_trials({**space, EPOCHS: epochs}, trials, key, sampler)
     limits = [trial.values[EPOCHS] for trial in drawn]
     for limit in limits:

@@ -143,9 +143,9 @@ class Sweep:
             HyperparameterError: there is no such trial, or ``confidence`` is out of range.
         """
         for trial in (first, second):
-            if not 0 <= trial < len(self.trials):
+            if not (isinstance(trial, int | np.integer) and 0 <= trial < len(self.trials)):
                 raise HyperparameterError(
-                    "sweep.compare", f"there is no trial {trial}: the sweep has trials 0 to {len(self.trials) - 1}."
+                    "sweep.compare", f"there is no trial {trial!r}: the sweep has trials 0 to {len(self.trials) - 1}."
                 )
         return comparing.compare(self.table, first, second, self.monitor, self.maximize, confidence)
 
@@ -155,8 +155,8 @@ class Sweep:
         Raises:
             HyperparameterError: there is no such run, or it was not begun.
         """
-        run = (int(trial), int(seed), int(fold))
-        if run not in self._book:
+        run = (trial, seed, fold)
+        if not all(isinstance(part, int | np.integer) for part in run) or run not in self._book:
             within_fold = "" if self.folds is None else f", fold {fold}"
             raise HyperparameterError(
                 "sweep.run", f"there is no run of trial {trial} and seed {seed}{within_fold}: {self._why_not(run)}."
@@ -223,7 +223,13 @@ class Sweep:
         Raises:
             StructureError: the runs are of several structures, or some were not begun.
         """
-        runs = self._runs if rows is None else [self._runs[row] for row in np.asarray(rows).ravel().tolist()]
+        wanted = range(len(self._runs)) if rows is None else np.asarray(rows).ravel().tolist()
+        if not len(wanted) or not all(isinstance(row, int) and 0 <= row < len(self._runs) for row in wanted):
+            raise HyperparameterError(
+                "sweep.stacked",
+                f"rows is {rows!r}, but numbers of rows of the table, 0 to {len(self._runs) - 1}, are needed.",
+            )
+        runs = [self._runs[row] for row in wanted]
         structures = {self._trained.keys[run[0]] for run in runs}
         if len(structures) > 1 or not all(run in self._book for run in runs):
             raise StructureError(

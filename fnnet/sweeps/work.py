@@ -108,7 +108,7 @@ def root_keys(key: Array, runs: Array, folded: bool = False, share: Sequence[str
 
 def check_share(share: Any) -> tuple[str, ...]:
     """What runs draw in common, in a fixed order."""
-    names = (share,) if isinstance(share, str) else tuple(share)
+    names = (share,) if isinstance(share, str) or not isinstance(share, Iterable) else tuple(share)
     for name in names:
         if name not in SHAREABLE:
             raise HyperparameterError(
@@ -123,5 +123,9 @@ def check_folds(train: Dataset, validation: Any, folds: Any, key: Array) -> Spli
         return None
     if validation is not None:
         raise StructureError("sweep", "folds= takes validation data from the training data, so leave validation= out.")
+    if isinstance(folds, bool) or not isinstance(folds, int | np.integer) or not 2 <= folds <= len(train):
+        raise HyperparameterError(
+            "sweep", f"folds is {folds!r}, but it has to be a whole number from 2 to the {len(train)} rows."
+        )
     with within("sweep"):
-        return Split(*row_tables(deal(train, folds, key=key)))
+        return Split(*row_tables(deal(train, int(folds), key=key)))

@@ -144,7 +144,7 @@ def test_mistakes_are_met_with_sentences(flowers, learner, crossed):
     space = [{"learning_rate": 0.1}]
     with pytest.raises(errors.StructureError, match="leave validation= out"):
         fnnet.sweep(learner, space, flowers[0], validation=flowers[1], folds=3, **call)
-    with pytest.raises(errors.HyperparameterError, match=r"^sweep: count is 1, but it has to be a whole number from 2"):
+    with pytest.raises(errors.HyperparameterError, match=r"^sweep: folds is 1, but it has to be a whole number from 2"):
         fnnet.sweep(learner, space, flowers[0], folds=1, **call)
     with pytest.raises(errors.HyperparameterError, match="seeds 0 to 1, each with folds 0 to 2"):
         crossed.run(0, 0, 3)

@@ -111,7 +111,7 @@ def test_the_same_call_may_write_again_and_another_may_not(kept, sweep_flowers, 
 
 def test_a_folder_whose_request_is_damaged_is_not_overwritten(tmp_path, sweep_flowers, space):
     (tmp_path / "asked.json").write_text("{")
-    with pytest.raises(errors.FileError, match="asked.json is damaged, so it is not known what the folder holds"):
+    with pytest.raises(errors.FileError, match=r"asked\.json is damaged, so it is not known what the folder holds"):
         sweep_flowers(space, trials=3, seeds=2, out=tmp_path)
     assert (tmp_path / "asked.json").read_text() == "{"
 

@@ -71,6 +71,7 @@ def population_based(every: int, exploit: float = 0.2, spread: float = 0.1) -> S
         moves = np.where(parents == everyone, 0.0, spread)
         return Decisions(send(seen, everyone, every * (times + 1)), parents, moves)
 
+    decide.copies_states = True  # type: ignore[attr-defined]
     return decide
 
 
