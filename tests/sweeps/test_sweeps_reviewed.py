@@ -177,14 +177,14 @@ def two_outputs(learning_rate):
 
 
 def test_predictions_of_several_outputs_are_stacked_each(flowers):
-    data = fnnet.data.from_arrays(flowers[0].inputs, np.asarray(flowers[0].inputs)[:, :1])
+    numbers = fnnet.data.from_arrays(flowers[0].inputs, np.asarray(flowers[0].inputs)[:, :1])
     swept = fnnet.sweep(
-        two_outputs, {"learning_rate": hp.grid(0.1, 0.01, 0.001)}, data, epochs=1, key=jax.random.key(0), progress=False,
-        devices=jax.devices()[:1],
+        two_outputs, {"learning_rate": hp.grid(0.1, 0.01, 0.001)}, numbers, epochs=1, key=jax.random.key(0),
+        progress=False, devices=jax.devices()[:1],
     )  # fmt: skip
-    mean, other = swept.predict(data.inputs)
+    mean, other = swept.predict(numbers.inputs)
     assert mean.shape == other.shape == (3, 17, 1)
-    np.testing.assert_allclose(mean[2], swept.run(2).predict(data.inputs)[0], rtol=1e-5)
+    np.testing.assert_allclose(mean[2], swept.run(2).predict(numbers.inputs)[0], rtol=1e-5)
 
 
 def test_a_history_on_disk_says_epochs_and_steps(sweep_flowers, space, tmp_path):
