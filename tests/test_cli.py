@@ -234,7 +234,7 @@ def test_sweep_trains_prints_the_ten_best_and_leaves_the_files(command, tmp_path
     assert lines[0] == "iris: 150 rows (96 to train, 24 to choose, 30 to test), 4 inputs, 3 classes."
     header = next(index for index, line in enumerate(lines) if line.split()[:2] == ["trial", "seed"])
     rows = [line.split() for line in lines[header + 1 : header + 11]]
-    best = table.sort_values("validation/accuracy", ascending=False, kind="stable").iloc[0]
+    best = table.sort_values(["validation/accuracy", "validation/loss"], ascending=[False, True], kind="stable").iloc[0]
     assert len(rows) == 10
     assert rows[0][:2] == [str(best["trial"]), str(best["seed"])]
     assert "On the 30 test rows, which played no part until now: accuracy" in result.stdout

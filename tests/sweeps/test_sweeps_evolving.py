@@ -126,6 +126,7 @@ def test_a_genetic_search_trains_generation_after_generation(sweep_flowers, spac
     np.testing.assert_array_equal(listed.history["train/loss"], swept.history["train/loss"])
 
 
+@pytest.mark.exhaustive  # compiles a program for each structure
 def test_children_of_two_structures_may_have_either(sweep_flowers):
     space = {"learning_rate": hp.log_uniform(1e-3, 1e-1), "width": hp.static(3, 4)}
     swept = sweep_flowers(space, trials=9, epochs=1, scheduler=schedulers.genetic(3), devices=jax.devices()[:1])

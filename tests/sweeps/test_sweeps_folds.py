@@ -118,6 +118,7 @@ def test_a_run_without_a_score_is_counted_as_diverged_and_left_out():
     assert np.isnan(summary["mean"][1])
 
 
+@pytest.mark.exhaustive  # compiles several programs of its own
 def test_each_lane_stops_by_itself_as_its_fit_would(flowers, learner):
     space = [{"learning_rate": rate} for rate in (0.3, 0.001)]
     call = {

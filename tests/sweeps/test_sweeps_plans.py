@@ -57,6 +57,7 @@ def test_a_plan_says_itself_in_a_few_lines(planned):
     assert "width=4: 12 runs, 31 parameters" in said
 
 
+@pytest.mark.exhaustive  # compiles several programs of its own
 def test_folds_are_runs_too(plan_flowers, space):
     planned = plan_flowers(space, trials=4, folds=3, validation=None)
     assert planned.runs == 12
@@ -70,6 +71,7 @@ def ready_for(flowers, learner, space, lanes, devices=1, **changes):
     return prepare("sweep", learner, space, *flowers, **(arguments | changes))
 
 
+@pytest.mark.exhaustive  # compiles several programs of its own
 @pytest.mark.parametrize("lanes", ["map", 2, "vmap"])
 def test_memory_is_linear_in_lanes_and_what_the_compiler_says(lanes, flowers, learner, space):
     ready = ready_for(flowers, learner, space, lanes)
@@ -83,6 +85,7 @@ def test_memory_is_linear_in_lanes_and_what_the_compiler_says(lanes, flowers, le
     assert memory.estimate(group, work, ready.lanes).of(64) > 0.6 * found.of(64)
 
 
+@pytest.mark.exhaustive  # compiles several programs of its own
 def test_as_many_lanes_fly_as_fit_and_the_others_wait(sweep_flowers, space, same, monkeypatch):
     arguments = {"trials": 16, "devices": jax.devices()[:1]}
     whole = sweep_flowers(space, **arguments)
@@ -121,6 +124,7 @@ def test_lanes_have_few_sizes():
     assert parts.positions(6, 16).tolist() == [0, 1, 4, 5, 8, 12]
 
 
+@pytest.mark.exhaustive  # compiles several programs of its own
 def test_ways_are_timed_if_there_is_enough_to_do_and_the_answer_is_kept(
     sweep_flowers, learner, space, monkeypatch, tmp_path, same
 ):

@@ -139,6 +139,7 @@ def test_an_interrupted_halving_has_runs_that_are_running(sweep_flowers, space, 
     assert set(cut.table["status"]) == {"running"}
 
 
+@pytest.mark.exhaustive  # compiles several programs of its own
 def test_a_width_that_does_not_fit_is_made_smaller(sweep_flowers, space, monkeypatch):
     known = sweep_flowers(space, trials=4, devices=jax.devices()[:1])
     group, work, share = known.plan.groups[0].group, known._trained.work, known.plan.share
@@ -154,6 +155,7 @@ def test_a_width_that_does_not_fit_is_made_smaller(sweep_flowers, space, monkeyp
         sweep_flowers(space, trials=16, lanes=16, devices=jax.devices()[:1])
 
 
+@pytest.mark.exhaustive  # compiles several programs of its own
 def test_a_device_without_memory_for_a_width_gets_a_smaller_one(sweep_flowers, space, monkeypatch):
     usual, widths = packs.drive, []
 
@@ -238,6 +240,7 @@ def test_rows_and_runs_that_are_none_are_refused(swept):
             call()
 
 
+@pytest.mark.exhaustive  # compiles several programs of its own
 def test_floating_point_operations_count_loops(flowers):
     def deep(learning_rate, depth):
         return fnnet.Learner(
