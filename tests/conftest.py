@@ -1,6 +1,9 @@
 """The strictest JAX that the library promises to run under; set before anything of fnnet is imported."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -16,6 +19,14 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.devices()  # XLA reads its flags once
 if flags is None:
     del os.environ["XLA_FLAGS"]
+# Workers compile many of the same programs, as do the runs of .ci/run; one of them is enough.
+CREATED = None
+if "FNNET_TEST_PROGRAMS" not in os.environ:
+    CREATED = Path(tempfile.mkdtemp(prefix="fnnet-programs-"))
+    os.environ["FNNET_TEST_PROGRAMS"] = str(CREATED)
+jax.config.update("jax_compilation_cache_dir", os.environ["FNNET_TEST_PROGRAMS"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
@@ -24,6 +35,12 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 install_import_hook(["fnnet.draws", "fnnet.losses", "fnnet.metrics", "fnnet.trees"], "beartype.beartype")
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+def pytest_unconfigure(config):
+    """Deletes the programs that were kept, by the process that began to keep them."""
+    if CREATED is not None:
+        shutil.rmtree(CREATED, ignore_errors=True)
 
 
 @pytest.fixture
