@@ -150,7 +150,6 @@ def _restarted(search: _Search, kept: int) -> Krylov:
     chosen = jnp.concatenate([low, len(search.values) - 1 - jnp.arange(kept - kept // 2)])
     basis = search.space.basis
     ritz = jnp.matmul(search.vectors[:, chosen].T, basis[:-1], precision=lax.Precision.HIGHEST)
-    following = basis[-1]
-    basis = jnp.zeros_like(basis).at[:kept].set(ritz).at[kept].set(following)
+    basis = basis.at[kept].set(basis[-1]).at[:kept].set(ritz)
     projected = jnp.zeros_like(search.space.projected).at[:kept, :kept].set(jnp.diag(search.values[chosen]))
     return Krylov(basis, projected, search.space.beta)

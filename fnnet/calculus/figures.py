@@ -5,13 +5,17 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from fnnet.calculus.spectra import Spectrum
 from fnnet.errors import DataError, ShapeError, StructureError, check_number
-from fnnet.report.style import BLUE, GREY, VERMILLION, house_style, new_figure, number, save_figure
+from fnnet.report.scales import log_ticks
+from fnnet.report.style import BLUE, VERMILLION, house_style, new_figure, number, save_figure
 
 _POINTS = 600
+_NOTHING = 1e-30
+"""In place of 0, which has no logarithm."""
 
 
 def plot_spectrum(spectrum: Spectrum, path: str | PathLike[str] | None = None, *, width: float | None = None) -> Any:
@@ -38,17 +42,15 @@ def plot_spectrum(spectrum: Spectrum, path: str | PathLike[str] | None = None, *
     if width is not None:
         check_number(where, "width", width, low=0.0, low_open=True)
     low, high = values.min(), values.max()
-    bell = width or max((high - low) / 100, 1e-3 * max(abs(low), abs(high)), 1e-30)
+    bell = width or max((high - low) / 100, 1e-3 * max(abs(low), abs(high)), _NOTHING)
     points = np.linspace(low - 4 * bell, high + 4 * bell, _POINTS)
-    density = np.asarray(spectrum.density(points, bell), dtype=float)
+    density: np.ndarray = np.asarray(spectrum.density(jnp.asarray(points), bell), dtype=np.float64)
     inner = _quantiles(values, weights, (0.05, 0.95))
     with house_style(where):
         from matplotlib.lines import Line2D
-        from matplotlib.patches import Patch
 
         handles = [
             Line2D([], [], color=BLUE, label="density"),
-            Patch(color=GREY, alpha=0.16, lw=0, label="nine tenths of the curvatures"),
             Line2D([], [], color=VERMILLION, marker="|", ls="none", label="least and greatest seen"),
         ]
         title = (
@@ -57,16 +59,15 @@ def plot_spectrum(spectrum: Spectrum, path: str | PathLike[str] | None = None, *
         )
         below = float(weights[values < -1e-3 * max(abs(low), abs(high))].sum())
         samples, steps = spectrum.weights.shape
-        subtitle = f"{below:.1%} are clearly negative. Lanczos quadrature, {samples} vectors of {steps} steps each."
+        share = f"{below:.1%} are" if below > 5e-4 else "None is"
+        subtitle = f"{share} clearly negative. Lanczos quadrature, {samples} vectors of {steps} steps each."
         figure = new_figure(title, subtitle, handles, height=2.6, width=7.0)
         axes = figure.subplots()
-        axes.axvspan(inner[0], inner[1], color=GREY, alpha=0.16, lw=0)
-        axes.semilogy(points, np.maximum(density, 1e-30), color=BLUE)
+        axes.semilogy(points, np.maximum(density, _NOTHING), color=BLUE)
         axes.set_ylim(density.max() * 1e-6, density.max() * 2)
-        axes.plot(
-            [low, high], [0.03, 0.03], ls="none", marker="|", ms=12, mew=2, color=VERMILLION,
-            transform=axes.get_xaxis_transform(),
-        )  # fmt: skip
+        log_ticks(axes.yaxis, *axes.get_ylim())
+        ends = {"color": VERMILLION, "marker": "|", "ms": 12, "mew": 2, "ls": "none"}
+        axes.plot([low, high], [0.03, 0.03], transform=axes.get_xaxis_transform(), **ends)
         axes.set_xlabel("eigenvalue of the Hessian")
         axes.set_ylabel("share for each unit")
         if path is not None:

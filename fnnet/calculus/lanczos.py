@@ -44,15 +44,17 @@ def extended(product: Product, space: Krylov, first: Any, key: Array) -> Krylov:
     size = space.projected.shape[0]
     eps = jnp.finfo(space.basis.dtype).eps
 
-    def orthogonal(w: Array, basis: Array) -> tuple[Array, Array]:
-        c = jnp.matmul(basis, w, precision=lax.Precision.HIGHEST)
+    def orthogonal(w: Array, basis: Array, filled: Array) -> tuple[Array, Array]:
+        # Rows that are not filled yet may hold anything, so that a restart need not clear them.
+        c = jnp.where(filled, jnp.matmul(basis, w, precision=lax.Precision.HIGHEST), 0)
         return w - jnp.matmul(c, basis, precision=lax.Precision.HIGHEST), c
 
     def step(j: Array, space: Krylov) -> Krylov:
         basis, projected, _ = space
+        filled = jnp.arange(size + 1) <= j
         hv = product(basis[j])
-        w, c = orthogonal(hv, basis)
-        w, more = orthogonal(w, basis)
+        w, c = orthogonal(hv, basis, filled)
+        w, more = orthogonal(w, basis, filled)
         beta = safe_norm(w)
         column = (c + more)[:size]
         projected = projected.at[:, j].set(column).at[j, :].set(column)
@@ -61,7 +63,7 @@ def extended(product: Product, space: Krylov, first: Any, key: Array) -> Krylov:
 
         def fresh() -> Array:
             u = jax.random.normal(jax.random.fold_in(key, j), w.shape, w.dtype)
-            u = orthogonal(orthogonal(u, basis)[0], basis)[0]
+            u = orthogonal(orthogonal(u, basis, filled)[0], basis, filled)[0]
             return u / jnp.maximum(safe_norm(u), jnp.finfo(u.dtype).tiny)
 
         following = lax.cond(ended, fresh, lambda: w / jnp.where(ended, 1, beta))
