@@ -28,8 +28,9 @@ def point(where: str, fun: Callable[[PyTree], Any], params: PyTree) -> PyTree:
 def check_finite(where: str, params: PyTree) -> None:
     """Raises if a concrete leaf holds NaN or infinity; tracers pass."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if is_concrete(leaf) and not bool(jnp.isfinite(leaf).all()):
-            wrong = np.argwhere(~np.isfinite(np.asarray(leaf, dtype=np.float64)))
+        # By NumPy, since inside of a trace JAX's functions of a concrete array are traced too.
+        if is_concrete(leaf) and not np.isfinite(np.asarray(leaf)).all():
+            wrong = np.argwhere(~np.isfinite(np.asarray(leaf)))
             raise DataError(
                 where,
                 f"parameter {path_name(path) or '(the only one)'} is not finite: {len(wrong)} of {leaf.size} entries, "
@@ -39,7 +40,7 @@ def check_finite(where: str, params: PyTree) -> None:
 
 def check_value(where: str, value: Any) -> None:
     """Raises if what a function gave is concrete and not finite."""
-    if is_concrete(value) and not bool(jnp.isfinite(value).all()):
+    if is_concrete(value) and not np.isfinite(np.asarray(value)).all():
         raise DataError(
             where,
             f"the function gives {float(value):g} at this point, which is not finite, so it has no derivatives there. "
