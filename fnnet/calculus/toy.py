@@ -60,8 +60,8 @@ def backprop_toy(params: Mapping[str, Any], x: Any, y: Any) -> ToyBackpropagatio
     >>> params = {name: 0.5 for name in ("beta_0", "beta_1", "beta_2", "beta_3")}
     >>> params |= {name: 1.0 for name in ("omega_0", "omega_1", "omega_2", "omega_3")}
     >>> found = backprop_toy(params, 0.0, 1.0)
-    >>> print(found.forward.h_1.round(3), found.gradients["beta_3"].round(3))
-    0.479 -2.999
+    >>> print(f"{found.forward.h_1:.2f}", f"{found.gradients['beta_3']:.2f}")
+    0.48 -3.00
     """
     where = "backprop_toy"
     if not isinstance(params, Mapping) or set(params) != set(NAMES):
