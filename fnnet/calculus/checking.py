@@ -80,7 +80,8 @@ class GradientReport(NamedTuple):
         worst, checked = self.worst, sum(leaf.entries + leaf.directions for leaf in self.leaves)
         rule = f"tolerance {self.tolerance:g}, differences in {self.precision}"
         if self.passed:
-            return f"The gradient agrees with differences: worst relative error {worst.error:.1e} ({rule})."
+            most = f"worst relative error {worst.error:.1e}" if worst.error else "no error beyond rounding"
+            return f"The gradient agrees with differences in {checked} places: {most} ({rule})."
         wrong = sum(leaf.wrong for leaf in self.leaves)
         said = (
             f"The gradient is wrong in {wrong} of {checked} places, worst at {worst.place}: it says {worst.given:.9g} "

@@ -34,9 +34,11 @@ class ExtremeCurvatures(NamedTuple):
 
 
 class _Search(NamedTuple):
+    """``space`` is ready to go on from its row ``first``; values and errors are of the least and of the greatest."""
+
     space: Krylov
-    values: Array
-    vectors: Array
+    first: Array
+    ends: Array
     errors: Array
     products: Array
 
@@ -62,7 +64,7 @@ def extreme_curvatures(
         fun: f, from a pytree of floats to a scalar; pure. A loss over data is best taken of all of them.
         params: θ. The arithmetic is in their widest dtype, at least float32.
         tolerance: of ‖Hu − λu‖, as a share of the largest |λ|; positive. In float32 less than 1e-6 is not to be had.
-        memory: how many vectors of the size of θ are kept, at least 4; there are about twice as many at a restart.
+        memory: how many vectors of the size of θ are kept, at least 4; a restart needs half as many besides.
         most: Hessian-vector products after which the search ends, converged or not; a positive integer.
         key: of the vector to begin with; None for ``jax.random.key(0)``.
 
@@ -97,59 +99,60 @@ def extreme_curvatures(
     def run(params: PyTree, tolerance: Array, key: Array) -> ExtremeCurvatures:
         theta = as_vector(params)
         size = min(memory, theta.size)
+        kept = min(size, max(2, size // 2))
         product = hessian_product(lambda v: jnp.asarray(fun(back(v))).astype(theta.dtype), theta)
         begin, key = jax.random.split(key)
         space = started(jax.random.normal(begin, theta.shape, theta.dtype), size)
-        search = _judged(extended(product, space, 0, key), size)
-        # With as many vectors as parameters everything is known, and there is nothing left to restart with.
-        if size < theta.size:
-            kept = max(2, size // 2)
 
-            def again(search: _Search) -> _Search:
-                key_here = jax.random.fold_in(key, search.products)
-                space = extended(product, _restarted(search, kept), kept, key_here)
-                return _judged(space, search.products + size - kept)
+        def body(search: _Search) -> _Search:
+            space = extended(product, search.space, search.first, jax.random.fold_in(key, search.products))
+            products = search.products + size - search.first
+            values, vectors = jnp.linalg.eigh(space.projected)
+            # No residual is known to better than the rounding of the products.
+            rounding = jnp.finfo(values.dtype).eps * jnp.max(jnp.abs(values))
+            errors = jnp.maximum(space.beta * jnp.abs(vectors[-1]), rounding)
+            first, ends = jnp.asarray(kept, jnp.int32), jnp.array([0, -1])
+            return _Search(_restarted(space, values, vectors, kept), first, values[ends], errors[ends], products)
 
-            def unfinished(search: _Search) -> Array:
-                return ~_within(search, tolerance) & (search.products + size - kept <= most)
+        def unfinished(search: _Search) -> Array:
+            # With as many vectors as parameters everything is known, and there is nothing left to go on with.
+            room = (size < theta.size) & (search.products + size - kept <= most)
+            return (search.products == 0) | (room & ~_within(search, tolerance))
 
-            search = lax.while_loop(unfinished, again, search)
-        ends = jnp.matmul(search.vectors[:, jnp.array([0, -1])].T, search.space.basis[:-1])
+        zero = jnp.zeros((), jnp.int32)
+        nothing = jnp.zeros(2, theta.dtype)
+        found = lax.while_loop(unfinished, body, _Search(space, zero, nothing, nothing, zero))
         return ExtremeCurvatures(
-            least=search.values[0],
-            greatest=search.values[-1],
-            least_direction=back(ends[0]),
-            greatest_direction=back(ends[1]),
-            least_error=search.errors[0],
-            greatest_error=search.errors[-1],
-            products=search.products,
-            converged=_within(search, tolerance),
+            least=found.ends[0],
+            greatest=found.ends[1],
+            least_direction=back(found.space.basis[0]),
+            greatest_direction=back(found.space.basis[kept // 2]),
+            least_error=found.errors[0],
+            greatest_error=found.errors[1],
+            products=found.products,
+            converged=_within(found, tolerance),
         )
 
     return jax.jit(run)(params, jnp.asarray(tolerance, jnp.zeros(()).dtype), key)
 
 
-def _judged(space: Krylov, products: Any) -> _Search:
-    """The eigenvalues that the vectors show, and how far H is from agreeing."""
-    values, vectors = jnp.linalg.eigh(space.projected)
-    # No residual is known to better than the rounding of the products.
-    rounding = jnp.finfo(values.dtype).eps * jnp.max(jnp.abs(values))
-    errors = jnp.maximum(space.beta * jnp.abs(vectors[-1]), rounding)
-    return _Search(space, values, vectors, errors, jnp.asarray(products, jnp.int32))
-
-
 def _within(search: _Search, tolerance: Array) -> Array:
     """Whether both ends are known; what is not finite will never be, so False."""
-    worst = jnp.maximum(search.errors[0], search.errors[-1])
-    return worst <= tolerance.astype(worst.dtype) * jnp.max(jnp.abs(search.values))
+    return jnp.max(search.errors) <= tolerance.astype(search.errors.dtype) * jnp.max(jnp.abs(search.ends))
 
 
-def _restarted(search: _Search, kept: int) -> Krylov:
-    """The Ritz vectors nearest to the ends, and the vector that was next; T is diagonal on them."""
-    low = jnp.arange(kept // 2)
-    chosen = jnp.concatenate([low, len(search.values) - 1 - jnp.arange(kept - kept // 2)])
-    basis = search.space.basis
-    ritz = jnp.matmul(search.vectors[:, chosen].T, basis[:-1], precision=lax.Precision.HIGHEST)
-    basis = basis.at[kept].set(basis[-1]).at[:kept].set(ritz)
-    projected = jnp.zeros_like(search.space.projected).at[:kept, :kept].set(jnp.diag(search.values[chosen]))
-    return Krylov(basis, projected, search.space.beta)
+def _restarted(space: Krylov, values: Array, vectors: Array, kept: int) -> Krylov:
+    """First the Ritz vectors of the least values, then those of the greatest from the top, then what was next.
+
+    T is diagonal on them.
+    """
+    low, high = jnp.arange(kept // 2), len(values) - 1 - jnp.arange(kept - kept // 2)
+    chosen = jnp.concatenate([low, high])
+    size = len(values)
+    rows = (
+        jnp.zeros((kept + 1, size + 1), values.dtype).at[:kept, :size].set(vectors[:, chosen].T).at[kept, size].set(1)
+    )
+    # One product and one update, which the compiler can make in place.
+    basis = space.basis.at[: kept + 1].set(jnp.matmul(rows, space.basis, precision=lax.Precision.HIGHEST))
+    projected = jnp.zeros_like(space.projected).at[:kept, :kept].set(jnp.diag(values[chosen]))
+    return Krylov(basis, projected, space.beta)

@@ -51,7 +51,7 @@ def extended(product: Product, space: Krylov, first: Any, key: Array) -> Krylov:
 
     def step(j: Array, space: Krylov) -> Krylov:
         basis, projected, _ = space
-        filled = jnp.arange(size + 1) <= j
+        filled = jnp.arange(size + 1, dtype=jnp.int32) <= j.astype(jnp.int32)
         hv = product(basis[j])
         w, c = orthogonal(hv, basis, filled)
         w, more = orthogonal(w, basis, filled)

@@ -62,7 +62,7 @@ def test_the_gradient_of_a_network_passes_and_names_no_wrong_entry():
     assert [leaf.path for leaf in report.leaves] == ["0/bias", "0/kernel", "2/bias", "2/kernel"]
     assert sum(leaf.entries for leaf in report.leaves) == nn.count_parameters(params) == 17
     assert report.worst.error < 1e-6
-    assert "agrees with differences" in str(report)
+    assert "agrees with differences in 17 places" in str(report)
 
 
 @pytest.mark.parametrize("absolute", [True, False])

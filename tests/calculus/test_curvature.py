@@ -106,6 +106,16 @@ def test_steepest_descent_is_against_the_gradient_and_curvature_along_an_eigenve
     np.testing.assert_allclose(found, [-1, 0.5, 4], rtol=1e-5)
 
 
+def test_the_erratum_of_lecture_001_the_limit_has_one_step():
+    """(f(θ + αu) − f(θ))/α for α → 0: halving α halves what is left, while a second symbol h would have no limit."""
+    x, u = np.array([0.5, -1.0]), np.array([2.0, 1.0])
+    f = lambda x: np.exp(x[0]) * x[1] ** 2  # noqa: E731
+    slope = calculus.directional_derivative(lambda x: jnp.exp(x[0]) * x[1] ** 2, *(v.astype("float32") for v in (x, u)))
+    left = [(f(x + a * u) - f(x)) / a - float(slope) for a in (1e-3, 5e-4)]
+    np.testing.assert_allclose(left[0] / left[1], 2, rtol=1e-2)
+    np.testing.assert_allclose(slope, np.exp(0.5) * (2.0 - 2.0), atol=1e-6)
+
+
 def test_extreme_curvatures_are_the_dense_eigenvalues_of_a_network():
     found = calculus.extreme_curvatures(network, PARAMS)
     eigenvalues = dense()[1]
