@@ -174,7 +174,7 @@ class _Question(NamedTuple):
 
     def rows(self, entries: int, rng: np.random.Generator) -> list[LeafCheck]:
         """All leaves; the entries of all of them are one batch of evaluations."""
-        named = flatten_with_names(self.params)
+        named = {path: leaf for path, leaf in flatten_with_names(self.params).items() if leaf.size}
         starts = np.cumsum([0, *(leaf.size for leaf in named.values())])
         chosen = [_drawn(rng, leaf.size, entries) for leaf in named.values()]
         places = np.concatenate([start + c for start, c in zip(starts[:-1], chosen, strict=True)])
