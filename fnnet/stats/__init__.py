@@ -1,12 +1,13 @@
 """Probability and statistics: entropies, joint tables, covariances, estimators, likelihood fits, intervals."""
 
+from fnnet.stats.continuous import gaussian, laplace, linear
+from fnnet.stats.discrete import bernoulli, categorical
 from fnnet.stats.distributions import Logits
 from fnnet.stats.estimation import EstimatorReport, estimator_report
 from fnnet.stats.figures import plot_estimator, plot_gradient_noise
 from fnnet.stats.fitting import Fit, Model, fit_by_minimize
 from fnnet.stats.gradients import GradientNoise, gradient_noise
 from fnnet.stats.information import cross_entropy, entropy, jensen_shannon_divergence, kl_divergence
-from fnnet.stats.models import bernoulli, categorical, gaussian, laplace, linear
 from fnnet.stats.moments import covariance_matrix
 from fnnet.stats.resampling import Interval, bootstrap_interval, interquartile_mean
 from fnnet.stats.tables import (

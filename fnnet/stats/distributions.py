@@ -54,15 +54,37 @@ def shape_of(given: Any) -> tuple[int, ...]:
     return np.shape(given.values if isinstance(given, Logits) else given)
 
 
-def check_distribution(where: str, name: str, given: Any) -> None:
-    """Raises unless what is known now of ``given`` is a distribution along the last axis; tracers pass."""
-    check_axis(where, name, given)
+def distribution(where: str, name: str, given: Any) -> Any:
+    """Probabilities or `Logits` as arrays, if what is known of them now is a distribution along the last axis."""
+    _check_axis(where, name, given)
     if isinstance(given, Logits):
-        check_logits(where, name, given)
-        return
-    if not is_concrete(given):
-        return
-    p = numbers(where, name, given)
+        _check_logits(where, name, given)
+        return Logits(jnp.asarray(given.values))
+    if is_concrete(given):
+        _check_probabilities(where, name, given)
+    return jnp.asarray(given)
+
+
+def likelihoods(where: str, name: str, given: Any) -> Any:
+    """Likelihoods or `Logits` of them as arrays; unlike probabilities they need not sum to 1."""
+    _check_axis(where, name, given)
+    if isinstance(given, Logits):
+        _check_logits(where, name, given)
+        return Logits(jnp.asarray(given.values))
+    if is_concrete(given):
+        values = _numbers(where, name, given)
+        wrong = ~(np.isfinite(values) & (values >= 0))
+        if wrong.any():
+            raise DataError(
+                where,
+                f"{name} holds {values[wrong][0]:g}, but likelihoods are finite and not negative. "
+                f"Mark log-likelihoods with stats.Logits(values).",
+            )
+    return jnp.asarray(given)
+
+
+def _check_probabilities(where: str, name: str, given: Any) -> None:
+    p = _numbers(where, name, given)
     sums = p.sum(axis=-1)
     with np.errstate(invalid="ignore"):
         wrong = ~(np.isfinite(p) & (p >= 0)).all(axis=-1) | ~(abs(sums - 1) <= _tolerance(given))
@@ -78,18 +100,18 @@ def check_distribution(where: str, name: str, given: Any) -> None:
     )
 
 
-def check_axis(where: str, name: str, given: Any) -> None:
+def _check_axis(where: str, name: str, given: Any) -> None:
     """Raises unless there is a last axis with something in it."""
     shape = shape_of(given)
     if not shape or shape[-1] == 0:
         raise ShapeError(where, f"{name} has shape {shape}, but the last axis is that of the values, at least one.")
 
 
-def check_logits(where: str, name: str, given: Logits) -> None:
+def _check_logits(where: str, name: str, given: Logits) -> None:
     """Raises if known logits hold NaN or +∞, or nothing but −∞."""
     if not is_concrete(given.values):
         return
-    z = numbers(where, name, given.values)
+    z = _numbers(where, name, given.values)
     wrong = np.isnan(z).any(axis=-1) | np.isposinf(z).any(axis=-1) | np.isneginf(z).all(axis=-1)
     if wrong.any():
         row = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -100,7 +122,7 @@ def check_logits(where: str, name: str, given: Logits) -> None:
         )
 
 
-def numbers(where: str, name: str, given: Any) -> np.ndarray:
+def _numbers(where: str, name: str, given: Any) -> np.ndarray:
     """Known values in float64, if they are numbers."""
     try:
         return np.asarray(given, dtype=np.float64)

@@ -45,8 +45,8 @@ def fit_by_minimize(
     Args:
         model: such as `gaussian()`; of any other kind too, as long as its functions are there.
         data: what the model takes.
-        optimizer: an (init, update) pair; None for `optim.lbfgs()`. The objective of `laplace` has corners, where a
-            gradient tells nothing of how near the minimum is: take `optim.cma_es(…)` and a key for it.
+        optimizer: an (init, update) pair; None for `optim.lbfgs()`. The objective of `laplace` has corners, at which
+            no gradient is small: the solution is found, but the steps may be used up.
         steps: the most updates.
         tol: of the gradient's norm.
         key: root of the draws of an optimizer that draws.

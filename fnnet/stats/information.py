@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fnnet.errors import check_number, is_concrete
-from fnnet.stats.distributions import check_distribution, check_equal_shapes, parts
+from fnnet.stats.distributions import check_equal_shapes, distribution, parts
 from fnnet.types import Array, Scalar
 
 
@@ -38,8 +38,7 @@ def entropy(p: Any, *, base: Scalar = math.e) -> Array:
     >>> print(entropy(jnp.array([[0.5, 0.5], [1.0, 0.0]]), base=2))
     [1. 0.]
     """
-    check_distribution("entropy", "p", p)
-    return _in_units("entropy", _entropy(p), base)
+    return _in_units("entropy", _entropy(distribution("entropy", "p", p)), base)
 
 
 def cross_entropy(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
@@ -69,8 +68,7 @@ def cross_entropy(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
     >>> print(cross_entropy(jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75]), base=2).round(4))
     1.2075
     """
-    _check_pair("cross_entropy", p, q)
-    return _in_units("cross_entropy", _cross_entropy(p, q), base)
+    return _in_units("cross_entropy", _cross_entropy(*_pair("cross_entropy", p, q)), base)
 
 
 def kl_divergence(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
@@ -101,8 +99,7 @@ def kl_divergence(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
     >>> print(kl_divergence(jnp.array([1.0, 0.0]), stats.Logits(jnp.array([0.0, 0.0])), base=2).round(4))
     1.0
     """
-    _check_pair("kl_divergence", p, q)
-    return _in_units("kl_divergence", _divergence(p, q), base)
+    return _in_units("kl_divergence", _divergence(*_pair("kl_divergence", p, q)), base)
 
 
 def jensen_shannon_divergence(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
@@ -129,8 +126,8 @@ def jensen_shannon_divergence(p: Any, q: Any, *, base: Scalar = math.e) -> Array
     >>> print(jensen_shannon_divergence(jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]), base=2).round(4))
     1.0
     """
-    _check_pair("jensen_shannon_divergence", p, q)
-    return _in_units("jensen_shannon_divergence", _jensen_shannon(p, q), base)
+    where = "jensen_shannon_divergence"
+    return _in_units(where, _jensen_shannon(*_pair(where, p, q)), base)
 
 
 @jax.jit
@@ -159,10 +156,9 @@ def _jensen_shannon(p: Any, q: Any) -> Array:
     return (_divergence(p, mixture) + _divergence(q, mixture)) / 2
 
 
-def _check_pair(where: str, p: Any, q: Any) -> None:
+def _pair(where: str, p: Any, q: Any) -> tuple[Any, Any]:
     check_equal_shapes(where, p=p, q=q)
-    check_distribution(where, "p", p)
-    check_distribution(where, "q", q)
+    return distribution(where, "p", p), distribution(where, "q", q)
 
 
 def _in_units(where: str, nats: Array, base: Scalar) -> Array:

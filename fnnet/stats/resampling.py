@@ -144,8 +144,8 @@ def _accelerated(where: str, statistic: Any, sample: np.ndarray, drawn: np.ndarr
     if ((below == 0) | (below == 1)).any():
         raise DataError(
             where,
-            "all resamples lie on one side of the statistic of the sample, which leaves BCa undefined, as for a "
-            "maximum. Use method='percentile'.",
+            "all resamples lie on one side of the statistic of the sample, which leaves BCa undefined, as for the "
+            "number of different values. Use method='percentile'.",
         )
     d = without.mean(axis=-1, keepdims=True) - without
     spread = np.sum(d**2, axis=-1) ** 1.5

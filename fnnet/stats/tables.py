@@ -13,15 +13,7 @@ import numpy as np
 
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError, check_number, is_concrete
 from fnnet.losses.base import value_dtype
-from fnnet.stats.distributions import (
-    Logits,
-    check_axis,
-    check_distribution,
-    check_equal_shapes,
-    check_logits,
-    numbers,
-    parts,
-)
+from fnnet.stats.distributions import check_equal_shapes, distribution, likelihoods, parts
 from fnnet.stats.information import kl_divergence
 from fnnet.types import Array, Integer, Scalar
 
@@ -72,9 +64,8 @@ def joint(table: Any, names: Sequence[str]) -> Joint:
         raise ShapeError(
             "joint", f"the table has shape {shape} and {len(names)} names, {names!r}, but each axis needs one."
         )
-    check_distribution("joint", "the table", np.reshape(table, -1) if is_concrete(table) else table)
-    table = jnp.asarray(table)
-    return Joint(table.astype(value_dtype(table)), names)
+    flat = distribution("joint", "the table", np.reshape(table, -1) if is_concrete(table) else table.reshape(-1))
+    return Joint(flat.reshape(shape).astype(value_dtype(flat)), names)
 
 
 def marginal(joint: Joint, *names: str) -> Joint:
@@ -173,9 +164,7 @@ def bayes_posterior(prior: Any, likelihood: Any) -> Array:
     """
     where = "bayes_posterior"
     check_equal_shapes(where, prior=prior, likelihood=likelihood)
-    check_distribution(where, "the prior", prior)
-    _check_likelihood(where, likelihood)
-    posterior = _posterior(prior, likelihood)
+    posterior = _posterior(distribution(where, "the prior", prior), likelihoods(where, "the likelihood", likelihood))
     if is_concrete(posterior) and bool(jnp.isnan(posterior).any()):
         raise DataError(where, "what was observed is impossible under every hypothesis that the prior allows.")
     return posterior
@@ -279,18 +268,3 @@ def _check_value(name: str, value: Any, size: int) -> None:
         raise HyperparameterError(
             "conditional", f"{name!r} is given as {value}, but it has {size} values (0 to {size - 1})."
         )
-
-
-def _check_likelihood(where: str, likelihood: Any) -> None:
-    check_axis(where, "the likelihood", likelihood)
-    if isinstance(likelihood, Logits):
-        check_logits(where, "the likelihood", likelihood)
-    elif is_concrete(likelihood):
-        values = numbers(where, "the likelihood", likelihood)
-        wrong = ~(np.isfinite(values) & (values >= 0))
-        if wrong.any():
-            raise DataError(
-                where,
-                f"the likelihood holds {values[wrong][0]:g}, but likelihoods are finite and not negative. "
-                f"Mark log-likelihoods with stats.Logits(values).",
-            )

@@ -1,17 +1,15 @@
-"""Statistical models whose best parameters are known in closed form, with and without a prior."""
+"""Models of numbers: their best parameters in closed form, with and without a prior."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fnnet import losses, optim
-from fnnet.errors import DataError, HyperparameterError, ShapeError, check_number, check_size, is_concrete
-from fnnet.losses.base import value_dtype
+from fnnet.errors import HyperparameterError, ShapeError, check_number
 from fnnet.stats.fitting import Model
+from fnnet.stats.samples import finite, numbers
 from fnnet.types import Array, PyTree, Scalar
 
 
@@ -40,18 +38,18 @@ def gaussian(variance: Scalar | None = None, prior_variance: Scalar | None = Non
     _check_scales(where, "variance", variance, prior_variance)
 
     def closed_form(data: Any) -> dict[str, Array]:
-        x = _numbers(where, data)
+        x = numbers(where, data)
         if variance is None:
             return {"mean": x.mean(), "variance": x.var()}
         ridge = 0 if prior_variance is None else variance / prior_variance
         return {"mean": x.sum() / (x.shape[0] + ridge)}
 
     def start(data: Any) -> PyTree:
-        x = _numbers(where, data)
+        x = numbers(where, data)
         return {"mean": jnp.zeros((), x.dtype)} | _free_scale("log_variance", variance, jnp.square(x).mean())
 
     def log_likelihood(free: PyTree, data: Any) -> Array:
-        x = _numbers(where, data)
+        x = numbers(where, data)
         mean = jnp.broadcast_to(free["mean"], x.shape)
         if variance is None:
             return -losses.gaussian_nll((mean, jnp.broadcast_to(free["log_variance"], x.shape)), x)
@@ -90,18 +88,18 @@ def laplace(scale: Scalar | None = None, prior_scale: Scalar | None = None) -> M
     _check_scales(where, "scale", scale, prior_scale)
 
     def closed_form(data: Any) -> dict[str, Array]:
-        x = _numbers(where, data)
+        x = numbers(where, data)
         zeros = 0.0 if prior_scale is None else scale / prior_scale  # type: ignore[operator]
         weights = jnp.ones((x.shape[0] + 1,), x.dtype).at[-1].set(zeros)
         median = _weighted_median(jnp.append(x, 0), weights)
         return {"median": median} | ({"scale": jnp.abs(x - median).mean()} if scale is None else {})
 
     def start(data: Any) -> PyTree:
-        x = _numbers(where, data)
+        x = numbers(where, data)
         return {"median": x.mean()} | _free_scale("log_scale", scale, jnp.abs(x - x.mean()).mean())
 
     def log_likelihood(free: PyTree, data: Any) -> Array:
-        x = _numbers(where, data)
+        x = numbers(where, data)
         spread = jnp.exp(free["log_scale"]) if scale is None else scale
         return -losses.laplace_nll(jnp.broadcast_to(free["median"], x.shape), x, scale=spread)
 
@@ -109,112 +107,6 @@ def laplace(scale: Scalar | None = None, prior_scale: Scalar | None = None) -> M
         return 0 if prior_scale is None else losses.laplace_prior(1 / (n * prior_scale))(free["median"])
 
     return Model(closed_form, start, log_likelihood, log_prior, lambda free: _natural(free, "scale"))
-
-
-def bernoulli(a: Scalar = 1.0, b: Scalar = 1.0) -> Model:
-    """Bernoulli distribution of a coin, with a prior Beta(a, b) of the probability of 1; Beta(1, 1) is none.
-
-    p = (k + a − 1) / (n + a + b − 2)   for k ones among n: as if a − 1 ones and b − 1 zeros had been seen before
-
-    Args:
-        a: at least 1.
-        b: at least 1.
-
-    Returns:
-        `Model` of data (n,) of 0 and 1 with the parameter ``probability``. By minimisation a probability of 0 or 1,
-        whose logit is infinite, is only approached.
-
-    Raises:
-        HyperparameterError: ``a`` or ``b`` is less than 1.
-
-    Source: lecture 001, 3.6 "Maximum Likelihood Estimation", 3.14 "Maximum A Posteriori Estimation".
-
-    >>> import jax.numpy as jnp
-    >>> print(bernoulli(a=2.0, b=2.0).closed_form(jnp.array([1, 1, 1]))["probability"])
-    0.8
-    """
-    where = "bernoulli"
-    check_number(where, "a", a, low=1.0)
-    check_number(where, "b", b, low=1.0)
-
-    def sample(data: Any) -> Array:
-        x = _numbers(where, data)
-        if is_concrete(x) and not bool(((x == 0) | (x == 1)).all()):
-            raise DataError(where, "the data hold more than 0 and 1. For other classes use stats.categorical.")
-        return x
-
-    def closed_form(data: Any) -> dict[str, Array]:
-        x = sample(data)
-        return {"probability": (x.sum() + a - 1) / (x.shape[0] + a + b - 2)}
-
-    def start(data: Any) -> PyTree:
-        return {"logit": jnp.zeros((), sample(data).dtype)}
-
-    def log_likelihood(free: PyTree, data: Any) -> Array:
-        x = _numbers(where, data)
-        return -losses.sigmoid_binary_cross_entropy(jnp.broadcast_to(free["logit"], x.shape), x)
-
-    def log_prior(free: PyTree, n: int) -> Any:
-        z = free["logit"]
-        return ((a - 1) * jax.nn.log_sigmoid(z) + (b - 1) * jax.nn.log_sigmoid(-z)) / n
-
-    return Model(
-        closed_form, start, log_likelihood, log_prior, lambda free: {"probability": jax.nn.sigmoid(free["logit"])}
-    )
-
-
-def categorical(classes: int, concentration: Scalar = 1.0) -> Model:
-    """Categorical distribution of class ids, with a prior Dirichlet(α, …, α) of its probabilities; α = 1 is none.
-
-    p_c = (n_c + α − 1) / (n + K (α − 1))   for n_c examples of class c: as if α − 1 of each had been seen before
-
-    Args:
-        classes: K.
-        concentration: α ≥ 1.
-
-    Returns:
-        `Model` of data (n,) of integers 0 … K − 1 with the parameter ``probabilities`` (K,).
-
-    Raises:
-        HyperparameterError: ``classes`` is no positive integer, or ``concentration`` less than 1.
-
-    Source: lecture 001, 3.8 "Negative Log-Likelihood and Cross Entropy", 3.14 "Maximum A Posteriori Estimation".
-
-    >>> import jax.numpy as jnp
-    >>> print(categorical(3).closed_form(jnp.array([0, 2, 2, 2]))["probabilities"])
-    [0.25 0.   0.75]
-    """
-    where = "categorical"
-    check_size(where, "classes", classes)
-    check_number(where, "concentration", concentration, low=1.0)
-
-    def sample(data: Any) -> Array:
-        ids = jnp.asarray(data)
-        if not jnp.issubdtype(ids.dtype, jnp.integer):
-            raise DataError(where, f"the data have dtype {ids.dtype}, but class ids are integers.")
-        if is_concrete(ids) and ids.size and not bool(((ids >= 0) & (ids < classes)).all()):
-            raise DataError(where, f"the data hold class {int(ids.max())}, but there are classes 0 to {classes - 1}.")
-        return _vector(where, ids)
-
-    def closed_form(data: Any) -> dict[str, Array]:
-        ids = sample(data)
-        counts = jax.nn.one_hot(ids, classes, dtype=jnp.zeros(()).dtype).sum(axis=0)
-        return {"probabilities": (counts + (concentration - 1)) / (ids.shape[0] + classes * (concentration - 1))}
-
-    def start(data: Any) -> PyTree:
-        sample(data)
-        return {"logits": jnp.zeros((classes,))}
-
-    def log_likelihood(free: PyTree, data: Any) -> Array:
-        ids = jnp.asarray(data)
-        return -losses.categorical(jnp.broadcast_to(free["logits"], (ids.shape[0], classes)), ids)
-
-    def log_prior(free: PyTree, n: int) -> Any:
-        return (concentration - 1) * jax.nn.log_softmax(free["logits"]).sum() / n
-
-    return Model(
-        closed_form, start, log_likelihood, log_prior, lambda free: {"probabilities": jax.nn.softmax(free["logits"])}
-    )
 
 
 def linear(variance: Scalar | None = None, prior_variance: Scalar | None = None) -> Model:
@@ -247,7 +139,7 @@ def linear(variance: Scalar | None = None, prior_variance: Scalar | None = None)
     def sample(data: Any) -> tuple[Array, Array]:
         if not isinstance(data, tuple | list) or len(data) != 2:
             raise ShapeError(where, "the data have to be a pair (X, y).")
-        X, y = _finite(where, data[0]), _numbers(where, data[1])
+        X, y = finite(where, data[0]), numbers(where, data[1])
         if X.ndim != 2 or X.shape[0] != y.shape[0]:
             raise ShapeError(where, f"X has shape {X.shape} and y {y.shape}, but (n, d) and (n,) are needed.")
         return X, y
@@ -297,27 +189,6 @@ def _natural(free: PyTree, scale: str) -> dict[str, Array]:
     """Free parameters with the exponential of a logarithm in its place."""
     log = f"log_{scale}"
     return {k: v for k, v in free.items() if k != log} | ({scale: jnp.exp(free[log])} if log in free else {})
-
-
-def _vector(where: str, values: Array) -> Array:
-    if values.ndim != 1 or values.size == 0:
-        raise ShapeError(
-            where, f"the data have shape {values.shape}, but (n,) is needed, n ≥ 1. Map over several with jax.vmap."
-        )
-    return values
-
-
-def _finite(where: str, data: Any) -> Array:
-    values = jnp.asarray(data)
-    values = values.astype(value_dtype(values))
-    if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
-        row = np.argwhere(~np.isfinite(np.asarray(values)))[0][0]
-        raise DataError(where, f"the data hold NaN or ∞, first at row {row}.")
-    return values
-
-
-def _numbers(where: str, data: Any) -> Array:
-    return _vector(where, _finite(where, data))
 
 
 def _weighted_median(values: Array, weights: Array) -> Array:
