@@ -28,7 +28,7 @@ def gaussian(variance: Scalar | None = None, prior_variance: Scalar | None = Non
     Raises:
         HyperparameterError: a variance is not positive, or there is a prior and no σ².
 
-    Source: lecture 001, 3.11 (Gaussian likelihood), 3.14 "Maximum A Posteriori Estimation".
+    Source: lecture 001, 3.12 "Mean Squared Error for Regression", 3.14 "Maximum A Posteriori Estimation".
 
     >>> import jax.numpy as jnp
     >>> print(gaussian(variance=1.0, prior_variance=0.5).closed_form(jnp.array([1.0, 2.0, 3.0, 2.0])))
@@ -78,7 +78,7 @@ def laplace(scale: Scalar | None = None, prior_scale: Scalar | None = None) -> M
     Raises:
         HyperparameterError: a scale is not positive, or there is a prior and no b.
 
-    Source: lecture 001, 3.13 (Laplace likelihood), 3.14 "Maximum A Posteriori Estimation".
+    Source: lecture 001, 3.13 "Mean Absolute Error", 3.14 "Maximum A Posteriori Estimation".
 
     >>> import jax.numpy as jnp
     >>> print(laplace(scale=4.0, prior_scale=1.0).closed_form(jnp.array([1.0, 2.0, 3.0, 4.0, 5.0])))

@@ -49,9 +49,12 @@ def parts(given: Any) -> Parts:
     return Parts(p, jnp.log(jnp.where(zero, 1, p)), zero)
 
 
-def shape_of(given: Any) -> tuple[int, ...]:
+def shape_of(where: str, name: str, given: Any) -> tuple[int, ...]:
     """The shape of probabilities or of logits."""
-    return np.shape(given.values if isinstance(given, Logits) else given)
+    try:
+        return np.shape(given.values if isinstance(given, Logits) else given)
+    except ValueError as error:  # rows of different lengths
+        raise StructureError(where, f"{name} is {given!r}, which is not an array of numbers.") from error
 
 
 def distribution(where: str, name: str, given: Any) -> Any:
@@ -102,7 +105,7 @@ def _check_probabilities(where: str, name: str, given: Any) -> None:
 
 def _check_axis(where: str, name: str, given: Any) -> None:
     """Raises unless there is a last axis with something in it."""
-    shape = shape_of(given)
+    shape = shape_of(where, name, given)
     if not shape or shape[-1] == 0:
         raise ShapeError(where, f"{name} has shape {shape}, but the last axis is that of the values, at least one.")
 
@@ -132,7 +135,7 @@ def _numbers(where: str, name: str, given: Any) -> np.ndarray:
 
 def check_equal_shapes(where: str, **given: Any) -> None:
     """Raises unless two distributions are over the same values, row by row."""
-    (one, p), (other, q) = ((name, shape_of(value)) for name, value in given.items())
+    (one, p), (other, q) = ((name, shape_of(where, name, value)) for name, value in given.items())
     if p != q:
         raise ShapeError(
             where, f"{one} has shape {p} and {other} {q}, but they have to agree. Repeat rows with jnp.broadcast_to."

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fnnet.errors import ShapeError, StructureError
+from fnnet.errors import DataError, ShapeError, StructureError
+from fnnet.report.scales import log_ticks
 from fnnet.report.style import (
     BLUE,
     GREY,
@@ -39,6 +40,7 @@ def plot_estimator(report: EstimatorReport, path: str | PathLike[str] | None = N
 
     Raises:
         StructureError: ``report`` is none.
+        DataError: all errors are 0.
         FileError: the file cannot be written.
         MissingPackageError: matplotlib is not installed.
     """
@@ -47,6 +49,7 @@ def plot_estimator(report: EstimatorReport, path: str | PathLike[str] | None = N
         raise StructureError(
             where, f"report is {report!r}, which is no EstimatorReport. Pass what estimator_report gave."
         )
+    _check_visible(where, report.mse)
     with house_style(where):
         from matplotlib.lines import Line2D
 
@@ -90,6 +93,7 @@ def plot_gradient_noise(noise: GradientNoise, path: str | PathLike[str] | None =
     Raises:
         StructureError: ``noise`` is none.
         ShapeError: it is of several models.
+        DataError: the gradients have no variance.
         FileError: the file cannot be written.
         MissingPackageError: matplotlib is not installed.
     """
@@ -102,7 +106,8 @@ def plot_gradient_noise(noise: GradientNoise, path: str | PathLike[str] | None =
     order = np.argsort(sizes, kind="stable")
     sizes, law, measured = sizes[order], law[order], measured[order]
     seen = law > 0  # a batch of all examples has no noise, and a logarithm no 0
-    apart = np.max(abs(measured[seen] / law[seen] - 1)) if seen.any() else 0.0
+    _check_visible(where, law)
+    apart = np.max(abs(measured[seen] / law[seen] - 1))
     with house_style(where):
         from matplotlib.lines import Line2D
 
@@ -125,14 +130,18 @@ def plot_gradient_noise(noise: GradientNoise, path: str | PathLike[str] | None =
     return figure
 
 
-def _logarithmic(axes: Any, across: str, up: str, sizes: np.ndarray) -> None:
-    """Logarithmic axes with a tick a size, as long as there are few."""
-    from matplotlib.ticker import NullLocator
+def _check_visible(where: str, values: np.ndarray) -> None:
+    if not (values > 0).any():
+        raise DataError(where, "everything is 0, which a logarithmic axis cannot show. Print the numbers instead.")
 
+
+def _logarithmic(axes: Any, across: str, up: str, sizes: np.ndarray) -> None:
+    """Logarithmic axes, across with a tick a size as long as there are few."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel(across)
     axes.set_ylabel(up)
+    log_ticks(axes.yaxis, *axes.get_ylim())
+    log_ticks(axes.xaxis, *axes.get_xlim())
     if 0 < len(sizes) <= 8:
         axes.set_xticks(sizes, [number(int(size)) for size in sizes])
-        axes.xaxis.set_minor_locator(NullLocator())

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
-
 from fnnet import optim
 from fnnet.errors import StructureError
 from fnnet.types import Array, PyTree, Scalar
@@ -71,10 +69,10 @@ def fit_by_minimize(
             "fit_by_minimize", f"model is {model!r}, which is no Model. Call its factory: stats.gaussian()."
         )
     free = model.start(data)
-    n = jax.tree.leaves(data)[0].shape[0]
 
     def objective(free: PyTree) -> Array:
-        return -model.log_likelihood(free, data).mean() - model.log_prior(free, n)
+        values = model.log_likelihood(free, data)
+        return -values.mean() - model.log_prior(free, values.shape[0])
 
     optimizer = optim.lbfgs() if optimizer is None else optimizer
     result = optim.minimize(objective, free, optimizer, steps=steps, tol=tol, key=key)

@@ -46,17 +46,15 @@ def covariance_matrix(data: Any, *, weights: Any = None, centered: bool = True, 
     _check(data, weights, centered and unbiased)
     X = jnp.asarray(data)
     X = X.astype(value_dtype(X))
-    n = X.shape[-2]
-    w = jnp.ones((n,), X.dtype) if weights is None else jnp.asarray(weights).astype(X.dtype)
-    w = w / w.sum(axis=-1, keepdims=True)
+    w = jnp.ones(X.shape[-2:-1], X.dtype) if weights is None else jnp.asarray(weights).astype(X.dtype)
     w = jnp.broadcast_to(w, X.shape[:-1])
+    total = w.sum(axis=-1)
     if centered:
-        X = X - jnp.sum(w[..., None] * X, axis=-2, keepdims=True)
+        X = X - jnp.sum(w[..., None] * X, axis=-2, keepdims=True) / total[..., None, None]
     C = jnp.einsum("...ni,...nj->...ij", w[..., None] * X, X, precision="highest")
     C = (C + jnp.swapaxes(C, -1, -2)) / 2
-    if centered and unbiased:
-        C = C / (1 - jnp.sum(jnp.square(w), axis=-1))[..., None, None]
-    return C
+    estimated = jnp.sum(jnp.square(w), axis=-1) / total if centered and unbiased else 0
+    return C / (total - estimated)[..., None, None]
 
 
 def _check(data: Any, weights: Any, estimated: bool) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError, check_number, is_concrete
 from fnnet.losses.base import value_dtype
-from fnnet.stats.distributions import check_equal_shapes, distribution, likelihoods, parts
+from fnnet.stats.distributions import check_equal_shapes, distribution, likelihoods, parts, shape_of
 from fnnet.stats.information import kl_divergence
 from fnnet.types import Array, Integer, Scalar
 
@@ -57,7 +57,8 @@ def joint(table: Any, names: Sequence[str]) -> Joint:
     >>> joint([[0.1, 0.2], [0.3, 0.4]], ("weather", "traffic"))
     Joint(weather 2 × traffic 2)
     """
-    shape, names = np.shape(table), (names,) if isinstance(names, str) else tuple(names)
+    shape = shape_of("joint", "the table", table)
+    names = (names,) if isinstance(names, str) else tuple(names)
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise StructureError("joint", f"names are {names!r}, but they have to be different strings, one an axis.")
     if len(shape) != len(names) or 0 in shape:

@@ -62,6 +62,9 @@ def test_the_first_example_is_unbiased_but_not_consistent_and_a_constant_not_eve
     constant = stats.estimator_report(lambda x: 0 * x[0] + 1, jax.random.normal, 0.0, (4, 64), repetitions=3, key=KEY)
     np.testing.assert_array_equal(constant.bias, [1, 1])
     np.testing.assert_array_equal(constant.variance, [0, 0])
+    exact = constant._replace(mse=0 * constant.mse)
+    with pytest.raises(DataError, match="everything is 0, which a logarithmic axis cannot show"):
+        stats.plot_estimator(exact)
 
 
 def test_estimates_may_be_arrays_and_samples_rows_of_a_population():

@@ -148,3 +148,5 @@ def test_what_is_no_distribution_is_refused_by_its_first_row():
         stats.entropy([1.0], base=1)
     with pytest.raises(StructureError, match="not an array of numbers"):
         stats.entropy(["a"])
+    with pytest.raises(StructureError, match="not an array of numbers"):
+        stats.entropy([[1.0], [0.5, 0.5]])
