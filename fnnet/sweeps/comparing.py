@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnnet.errors import check_number
-
-RESAMPLES = 2000
-"""Resamples of a bootstrap: their quantiles are known to about a hundredth of the confidence."""
+from fnnet.stats import bootstrap_interval, interquartile_mean
 
 
 class Comparison(NamedTuple):
@@ -61,27 +59,11 @@ def compare(table: Any, first: int, second: int, monitor: str, maximize: bool, c
     return Comparison(float(gains.mean()) if gains.size else np.nan, low, high, float(wins), int(gains.size))
 
 
-def interquartile_mean(scores: np.ndarray) -> float:
-    """The mean of the middle half, in which scores at the edges count in part.
-
-    >>> interquartile_mean(np.array([0.0, 1.0, 3.0, 100.0]))
-    2.0
-    """
-    if scores.size == 0:
-        return float("nan")
-    places = np.arange(scores.size)
-    # How much of each score, a step of width 1/n, lies between the quartiles.
-    inside = np.minimum((places + 1) / scores.size, 0.75) - np.maximum(places / scores.size, 0.25)
-    return float(np.average(np.sort(scores), weights=np.maximum(inside, 0)))
-
-
 def interval(scores: np.ndarray, confidence: float) -> tuple[float, float]:
     """Percentiles of the means of resamples with replacement; NaN for fewer than two scores."""
     if scores.size < 2:
         return float("nan"), float("nan")
-    draws = np.random.default_rng(0).choice(scores, (RESAMPLES, scores.size))
-    low, high = np.quantile(draws.mean(axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    return bootstrap_interval(scores, np.mean, confidence=confidence)
 
 
 def _check(confidence: Any) -> None:
