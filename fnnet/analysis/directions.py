@@ -6,11 +6,13 @@ have; a list of pytrees is taken too.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from fnnet.errors import DataError, ShapeError, StructureError, check_key, check_size, is_concrete
 from fnnet.optim.vectors import as_vector, like
@@ -47,9 +49,15 @@ def random_directions(key: Array, params: PyTree, count: int = 2) -> PyTree:
     """
     check_key("random_directions", key)
     check_size("random_directions", "count", count)
+    size = sum(np.size(leaf) for leaf in jax.tree.leaves(params))
+    if size < count:
+        raise ShapeError("random_directions", f"{count} directions are asked for, but there are {size} numbers.")
+    return _random(key, params, count)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _random(key: Array, params: PyTree, count: int) -> PyTree:
     vector = as_vector(params)
-    if vector.size < count:
-        raise ShapeError("random_directions", f"{count} directions are asked for, but there are {vector.size} numbers.")
     # The sign of a factor's diagonal is the algorithm's choice; with random signs no direction is favoured.
     frame, _ = jnp.linalg.qr(jax.random.normal(key, (vector.size, count), vector.dtype))
     signs = jax.random.rademacher(jax.random.fold_in(key, 1), (1, count), vector.dtype)
@@ -80,8 +88,11 @@ def filter_normalized(directions: PyTree, params: PyTree) -> PyTree:
     >>> filter_normalized({"kernel": jnp.array([[[3.0], [4.0]]])}, {"kernel": jnp.array([[0.0], [10.0]])})
     {'kernel': Array([[[6.], [8.]]], dtype=float32)}
     """
-    directions = stacked("filter_normalized", "directions", directions, params)
+    return _normalized(stacked("filter_normalized", "directions", directions, params), params)
 
+
+@jax.jit
+def _normalized(directions: PyTree, params: PyTree) -> PyTree:
     def normalized(direction: Array, param: Array) -> Array:
         if param.ndim < 2:
             return jnp.zeros_like(direction)
@@ -120,14 +131,21 @@ def trajectory_directions(trajectory: PyTree, count: int = 2) -> TrajectoryDirec
     """
     check_size("trajectory_directions", "count", count)
     states = stacked("trajectory_directions", "trajectory", trajectory)
-    first = jax.tree.map(lambda leaf: leaf[0], states)
-    matrix = jax.vmap(as_vector)(states)
-    if matrix.shape[0] <= count or matrix.shape[1] < count:
+    length = jax.tree.leaves(states)[0].shape[0]
+    size = sum(leaf.size for leaf in jax.tree.leaves(states)) // max(length, 1)
+    if length <= count or size < count:
         raise ShapeError(
             "trajectory_directions",
-            f"there are {matrix.shape[0]} states of {matrix.shape[1]} numbers, but {count} directions need more than "
-            f"{count} states and as many numbers.",
+            f"there are {length} states of {size} numbers, but {count} directions need more than {count} states and "
+            f"as many numbers.",
         )
+    return _principal(states, count)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _principal(states: PyTree, count: int) -> TrajectoryDirections:
+    first = jax.tree.map(lambda leaf: leaf[0], states)
+    matrix = jax.vmap(as_vector)(states)
     _, lengths, components = jnp.linalg.svd(matrix - matrix.mean(axis=0, keepdims=True), full_matrices=False)
     squares = jnp.square(lengths)
     explained = safe_divide(squares[:count], jnp.broadcast_to(squares.sum(), (count,)))
@@ -159,11 +177,16 @@ def trajectory_coordinates(trajectory: PyTree, params: PyTree, directions: PyTre
     [[1.0, 2.0]]
     """
     where = "trajectory_coordinates"
-    states = jax.vmap(as_vector)(stacked(where, "trajectory", trajectory, params))
-    frame = jax.vmap(as_vector)(stacked(where, "directions", directions, params))
+    states = stacked(where, "trajectory", trajectory, params)
+    return _coordinates(states, params, stacked(where, "directions", directions, params))
+
+
+@jax.jit
+def _coordinates(trajectory: PyTree, params: PyTree, directions: PyTree) -> Array:
+    states, frame = (jax.vmap(as_vector)(trees) for trees in (trajectory, directions))
     orthogonal, triangle = jnp.linalg.qr(frame.T)
     along = (states - as_vector(params)[None]) @ orthogonal
-    return jax.scipy.linalg.solve_triangular(triangle, along.T).T
+    return lax.linalg.triangular_solve(triangle, along.T, left_side=True, lower=False).T
 
 
 def stacked(where: str, name: str, trees: Any, params: Any = None) -> Any:
@@ -176,20 +199,21 @@ def stacked(where: str, name: str, trees: Any, params: Any = None) -> Any:
         except (ValueError, TypeError) as error:
             raise StructureError(where, f"{name} is a list of pytrees that differ in structure or shape.") from error
     trees = jax.tree.map(jnp.asarray, trees)
+    if params is not None:
+        structure: Any = jax.tree.structure(params)
+        if jax.tree.structure(trees) != structure:
+            raise StructureError(where, f"{name} has another structure than the parameters.")
+        wanted = flatten_with_names(params)
+        for path, leaf in flatten_with_names(trees).items():
+            if leaf.shape[1:] != jnp.shape(wanted[path]) or leaf.ndim < 1:
+                raise ShapeError(
+                    where,
+                    f"{name} has shape {leaf.shape} at {path!r}, but the parameters have {jnp.shape(wanted[path])} "
+                    f"there, to which a first axis is added. For a single one pass a list of one.",
+                )
     leaves = jax.tree.leaves(trees)
     if not leaves or any(leaf.ndim < 1 for leaf in leaves) or len({leaf.shape[0] for leaf in leaves}) > 1:
         raise ShapeError(where, f"{name} has no first axis that is equally long in all leaves. Pass a list, or stack.")
     if any(is_concrete(leaf) and not np.isfinite(np.asarray(leaf, np.float64)).all() for leaf in leaves):
         raise DataError(where, f"{name} holds NaN or infinity.")
-    if params is not None:
-        if not jax.tree.structure(trees) == jax.tree.structure(params):
-            raise StructureError(where, f"{name} has another structure than the parameters.")
-        for path, leaf in flatten_with_names(trees).items():
-            wanted = jnp.shape(flatten_with_names(params)[path])
-            if leaf.shape[1:] != wanted:
-                raise ShapeError(
-                    where,
-                    f"{name} has shape {leaf.shape} at {path!r}, but the parameters have {wanted} there; a first axis "
-                    f"is added to it. For a single one pass a list of one.",
-                )
     return trees

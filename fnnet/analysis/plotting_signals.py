@@ -23,7 +23,6 @@ from fnnet.report.style import (
     number,
     plural,
     save_figure,
-    sentence,
 )
 
 COLORS = (BLUE, VERMILLION, ORANGE, "#009E73", "#CC79A7", "#56B4E9", INK)
@@ -42,7 +41,7 @@ def plot_signal_propagation(
     """Variances of activations and of gradients by layer, a line for each initialiser.
 
     Lines are medians over the draws and bands hold 80 % of these. A variance of 0 has no place on a logarithmic axis
-    and stands in the legend.
+    and stands in the legend, as does who has equal units.
 
     Args:
         found: what `signal_propagation` tells, or several of it by name, of nets that are equally deep.
@@ -71,12 +70,13 @@ def plot_signal_propagation(
         depths = ", ".join(f"{name} {len(one.layers)}" for name, one in chosen.items())
         raise DataError(where, f"the nets differ in their number of layers: {depths}. Draw them apart.")
     one = next(iter(chosen.values()))
+    equal = {name for name, found in chosen.items() if _equal(found)}
     draws = next(iter(variances["activations"].values())).shape[0]
     with house_style(where):
         figure = new_figure(
-            _finding(variances),
+            _finding(variances, equal),
             f"{plural(len(one.layers), f'{one.kinds[0]} layer')}, {plural(draws, 'initialisation')}",
-            _signal_handles(variances, draws),
+            _signal_handles(variances, equal, draws),
             height=_PANEL,
         )
         for axes, (side, curves) in zip(figure.subplots(1, 2), variances.items(), strict=True):
@@ -103,33 +103,39 @@ def _factor(curves: np.ndarray) -> float | None:
     return float((median[-1] / median[0]) ** (1 / (len(median) - 1)))
 
 
-def _finding(variances: dict[str, dict[str, np.ndarray]]) -> str:
+def _equal(found: SignalPropagation) -> bool:
+    """Whether all units of the last layer but one, which is a hidden one, do the same."""
+    between = np.asarray(found.activations.between_units, dtype=float)
+    return not between[:, -2:].any()
+
+
+def _finding(variances: dict[str, dict[str, np.ndarray]], equal: set[str]) -> str:
     """The title: by how much variances change in each layer, with the best initialiser if there are several."""
-    parts: list[str] = []
+    best: list[tuple[str, str]] = []
     for side, curves in variances.items():
-        backwards = {name: curve[:, ::-1] if side == "gradients" else curve for name, curve in curves.items()}
-        factors = {name: f for name, curve in backwards.items() if (f := _factor(curve)) is not None}
+        forward = {name: curve if side == "activations" else curve[:, ::-1] for name, curve in curves.items()}
+        factors = {name: factor for name in forward if (factor := _factor(forward[name])) and name not in equal}
         if not factors:
-            parts.append(f"that of {side} vanishes" if parts else f"the variance of {side} vanishes")
-            continue
-        best = min(factors, key=lambda name: abs(np.log(factors[name])))
-        whose = f"the variance of {side}" if not parts else f"that of {side} on their way back"
-        by = f"{'is multiplied by ' if not parts else 'by '}{number(factors[best], digits=2)}"
-        parts.append(f"{whose} {by}" if len(curves) == 1 else f"{whose} {by} with {best}")
-    text = " and ".join(parts)
-    lead = "in each layer " if len(next(iter(variances.values()))) == 1 else "nearest to 1, in each layer "
-    return sentence(text if "multiplied" not in text and " by " not in text else lead + text)
+            return f"The variance of {side} vanishes or all units do the same"
+        name = min(factors, key=lambda name: abs(np.log(factors[name])))
+        best.append((name, f"×{number(factors[name], digits=2)}\u00a0a\u00a0layer"))
+    (one, there), (other, back) = best
+    if len(variances["activations"]) == 1:
+        return f"The variance of activations changes by {there}, that of gradients by {back} on their way back"
+    if one == other:
+        return f"Variances change least with {one}: activations {there}, gradients {back} on their way back"
+    return f"Activations keep their variance best with {one} ({there}), gradients with {other} ({back})"
 
 
-def _signal_handles(variances: dict[str, dict[str, np.ndarray]], draws: int) -> list[Any]:
+def _signal_handles(variances: dict[str, dict[str, np.ndarray]], equal: set[str], draws: int) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Any] = []
     for color, name in zip(COLORS, variances["activations"], strict=False):
-        zero = [side for side, curves in variances.items() if not curves[name].any(axis=0).all()]
-        label = f"{name} (0 in {' and '.join(zero)})" if zero else name
-        if label:
+        zero = not all(curves[name].any(axis=0).all() for curves in variances.values())
+        label = f"{name} (0)" if zero else f"{name} (units are equal)" if name in equal else name
+        if name:
             handles.append(Line2D([], [], color=color, label=label))
     if draws >= _FEWEST_FOR_BANDS:
         handles.append(Patch(facecolor=BLUE, alpha=BAND, linewidth=0, label="80 % of the draws"))
@@ -195,7 +201,7 @@ def plot_saturation(found: Saturation | Mapping[str, Saturation], path: str | Pa
         for layer, share in zip(one.layers, np.asarray(one.flat), strict=True)
     )
     whose = f" of {name}" if name else ""
-    title = f"At most {number(100 * worst)} % of a layer are flat: {layer or 'the only one'}{whose}"
+    title = f"At most {number(100 * worst)} % are flat, at layer {layer or '.'}{whose}"
     with house_style(where):
         handles = [Line2D([], [], color=color, label=name) for color, name in zip(COLORS, named, strict=False) if name]
         figure = new_figure(title, "", handles, height=_PANEL)

@@ -169,4 +169,5 @@ def _linear(outputs: Any, key: Any) -> Array:
 def _moments(values: Array) -> Moments:
     values = values.astype(wide(values.dtype))
     by_unit = values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values[:, None]
-    return Moments(values.mean(), values.var(), by_unit.var(axis=-1).mean())
+    # Less the first, so that nothing of what is equal is left as rounding.
+    return Moments(values.mean(), values.var(), (by_unit - by_unit[:, :1]).var(axis=-1).mean())

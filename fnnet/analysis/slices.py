@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fnnet.analysis.directions import stacked
@@ -88,7 +89,8 @@ def loss_slice(
 def _slice(
     loss: Any, params: PyTree, directions: PyTree, low: Array, high: Array, points: int, at_once: int
 ) -> LossSlice:
-    coordinates = jnp.linspace(low, high, points, axis=-1)
+    share = jnp.asarray(np.linspace(0, 1, points), low.dtype)[None]
+    coordinates = low[:, None] * (1 - share) + high[:, None] * share  # in which the middle of −1 and 1 is 0
     grid = jnp.stack(jnp.meshgrid(*coordinates, indexing="ij"), axis=-1)
 
     def moved(place: Array, param: Array, direction: Array) -> Array:
