@@ -214,6 +214,6 @@ def stacked(where: str, name: str, trees: Any, params: Any = None) -> Any:
     leaves = jax.tree.leaves(trees)
     if not leaves or any(leaf.ndim < 1 for leaf in leaves) or len({leaf.shape[0] for leaf in leaves}) > 1:
         raise ShapeError(where, f"{name} has no first axis that is equally long in all leaves. Pass a list, or stack.")
-    if any(is_concrete(leaf) and not np.isfinite(np.asarray(leaf, np.float64)).all() for leaf in leaves):
+    if any(is_concrete(leaf) and not np.isfinite(np.asarray(leaf)).all() for leaf in leaves):
         raise DataError(where, f"{name} holds NaN or infinity.")
     return trees

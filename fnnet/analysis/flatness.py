@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnnet.analysis.watching import Watcher, checked_inputs, compiled, is_function, kind, state_of
+from fnnet.analysis.watching import Watcher, checked_inputs, compiled, function_of, kind, state_of
 from fnnet.errors import StructureError, check_number
-from fnnet.nn import as_layer
+from fnnet.nn import as_layer, identity
 from fnnet.nn.base import Layer, LayerLike
 from fnnet.types import Array, PyTree, Scalar
 
@@ -48,10 +48,9 @@ def saturation(
 
     A unit with pre-activation a is flat if ❘φ′(a)❘ < threshold, with the derivative of the activation φ itself.
 
-    Every part that is a plain function which keeps the shape of its input counts as an activation; those inside of
-    other layers, such as the gates of `nn.lstm`, are not seen. Units stand along the last axis; the positions of an
-    image or a sequence are examples. Of a function that mixes units, such as softmax, φ′ is the length of a random
-    combination of derivatives.
+    Every part that is a plain function of single numbers counts as an activation, but for the identity: not softmax,
+    which mixes units, nor those inside of other layers, such as the gates of `nn.lstm`. Units stand along the last
+    axis; the positions of an image or a sequence are examples.
 
     Args:
         model: a layer.
@@ -91,26 +90,34 @@ def _saturation(model: Any, params: Any, state: Any, x: Any, key: Any, threshold
     watcher.run(as_layer(model), params, state, x, key=key, train=train)
     found: dict[str, tuple[Array, Array]] = {}
     for name, layer in watcher.layers.items():
-        before, after = watcher.inputs[name], watcher.outputs[name]
-        same = isinstance(before, jax.Array) and before.shape == after.shape
-        if is_function(layer) and same and jnp.issubdtype(before.dtype, jnp.floating):
-            slopes = _slopes(layer, before)
+        before = watcher.inputs[name]
+        if _is_activation(layer, before):
+            slopes = jnp.abs(_slopes(layer, before))
             flat = slopes < jnp.asarray(threshold, slopes.dtype)
             dead = flat.reshape(-1, flat.shape[-1]).all(axis=0) if flat.ndim > 1 else flat.all()
             found[name] = flat.mean(), dead.mean()
     if not found:
         raise StructureError(
             "saturation",
-            "the model has no part that is a plain function, such as nn.relu in a chain, so there is no activation to "
-            "look at.",
+            "the model has no part that is a plain function of numbers, such as nn.relu in a chain, so there is no "
+            "activation to look at.",
         )
     kinds = tuple(kind(watcher.layers[name]) for name in found)
     flat, dead = (jnp.stack(shares) for shares in zip(*found.values(), strict=True))
     return Saturation(tuple(found), kinds, flat, dead)
 
 
+def _is_activation(layer: Layer, a: Any) -> bool:
+    """Whether a layer is a plain function, not the identity, that can be applied to one number."""
+    function = function_of(layer)
+    if function in (None, identity) or not isinstance(a, jax.Array) or not jnp.issubdtype(a.dtype, jnp.floating):
+        return False
+    try:
+        return jax.eval_shape(function, jax.ShapeDtypeStruct((), a.dtype)).shape == ()
+    except Exception:  # whatever a function says that needs units, or a batch
+        return False
+
+
 def _slopes(layer: Layer, a: Array) -> Array:
-    """❘φ′(a)❘: a derivative in the direction of random signs has its size, whatever they are, if φ mixes no units."""
-    signs = jax.random.rademacher(jax.random.key(0), a.shape, a.dtype)
-    _, backward = jax.vjp(lambda a: layer.apply((), (), a)[0], a)
-    return jnp.abs(backward(signs)[0])
+    """φ′(a): as φ mixes no units, the derivative in the direction of ones."""
+    return jax.jvp(lambda a: layer.apply((), (), a)[0], (a,), (jnp.ones_like(a),))[1]

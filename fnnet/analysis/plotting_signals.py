@@ -195,13 +195,11 @@ def plot_saturation(found: Saturation | Mapping[str, Saturation], path: str | Pa
     named = _named(where, found, Saturation)
     if any(np.ndim(one.flat) != 1 for one in named.values()):
         raise StructureError(where, "the arrays are mapped over something. Pass one of them at a time, by name.")
-    worst, name, layer = max(
-        (float(share), name, layer)
-        for name, one in named.items()
-        for layer, share in zip(one.layers, np.asarray(one.flat), strict=True)
+    worst, name, place = max(
+        (float(share), name, place) for name, one in named.items() for place, share in enumerate(one.flat)
     )
     whose = f" of {name}" if name else ""
-    title = f"At most {number(100 * worst)} % are flat, at layer {layer or '.'}{whose}"
+    title = f"At most {number(100 * worst)} % are flat, at activation {place + 1}{whose}"
     with house_style(where):
         handles = [Line2D([], [], color=color, label=name) for color, name in zip(COLORS, named, strict=False) if name]
         figure = new_figure(title, "", handles, height=_PANEL)

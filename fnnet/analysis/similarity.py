@@ -109,7 +109,7 @@ def _representations(where: str, *models: Any) -> list[dict[str, Array]]:
                     f"{name!r} has shape {values.shape}, but (examples, features) is needed with at least two "
                     f"examples, as many for all: {examples[0] if examples else 'none'} as in the first.",
                 )
-            if is_concrete(values) and not np.isfinite(np.asarray(values, np.float64)).all():
+            if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
                 raise DataError(where, f"{name!r} holds NaN or infinity.")
             dtype = wide(values.dtype) if jnp.issubdtype(values.dtype, jnp.floating) else jnp.zeros(()).dtype
             model[name] = values.astype(dtype).reshape(values.shape[0], -1)

@@ -105,10 +105,10 @@ def kind(layer: Layer) -> str:
     return said.split("(")[0]
 
 
-def is_function(layer: Layer) -> bool:
-    """Whether a layer is a plain function, such as an activation."""
+def function_of(layer: Layer) -> Any:
+    """The plain function, such as an activation, that a layer is; None if it is something else."""
     found = recipe_of(layer)
-    return found is not None and found.factory is of_function
+    return found.args[0] if found is not None and found.factory is of_function else None
 
 
 def compiled(where: str, function: Callable[..., Any], made: Any, *arrays: Any, **static: Any) -> Any:
@@ -138,7 +138,7 @@ def checked_inputs(where: str, inputs: Any) -> Any:
     inputs = jax.tree.map(jnp.asarray, inputs)
     for leaf in jax.tree.leaves(inputs):
         known = is_concrete(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)
-        if known and not np.isfinite(np.asarray(leaf, np.float64)).all():
+        if known and not np.isfinite(np.asarray(leaf)).all():
             raise DataError(where, "the inputs hold NaN or infinity. Clean the data before they are passed.")
     return inputs
 

@@ -56,7 +56,7 @@ def test_the_best_initialiser_is_the_one_of_the_title_and_those_that_fail_are_na
 def test_shares_of_flat_units_are_drawn_by_layer():
     found = {"wide": Saturation(("1", "3"), ("tanh", "tanh"), np.array([0.2, 0.7]), np.array([0.0, 0.1]))}
     figure = plot_saturation(found)
-    assert "At most 70 % are flat, at layer 3 of wide" in header(figure)
+    assert "At most 70 % are flat, at activation 2 of wide" in header(figure)
     assert [axes.get_ylim() for axes in figure.axes] == [(0, 1)] * 2
 
 
