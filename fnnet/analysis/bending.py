@@ -28,10 +28,10 @@ Bend: TypeAlias = Callable[[str, Any, Any, Any], Any]
 
 _LINEAR: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys(
-        ["add", "add_any", "broadcast_in_dim", "concatenate", "copy", "copy_p", "cumsum", "expand_dims", "neg"]
-        + ["optimization_barrier", "pad", "reduce_sum", "reduce_window_sum", "reshape", "rev", "slice", "split"]
-        + ["squeeze", "sub", "transpose"]
+        ["add", "add_any", "concatenate", "cumsum", "neg", "pad", "reduce_sum", "reduce_window_sum", "sub"]
     ),
+    **dict.fromkeys(["broadcast_in_dim", "copy", "copy_p", "expand_dims", "optimization_barrier", "reshape", "rev"]),
+    **dict.fromkeys(["slice", "split", "squeeze", "transpose"]),
     **dict.fromkeys(["div", "dynamic_slice", "gather"], (0,)),
     "dynamic_update_slice": (0, 1),
     "scatter-add": (0, 2),
@@ -62,7 +62,9 @@ class Compared(NamedTuple):
 class Walk:
     """Evaluates a jaxpr of which some arguments are `Depends`; every bend is asked for its value."""
 
-    def __init__(self, where: str, bend: Bend, place_of: Callable[[Any, str], str], made_by: Callable[[str], str]) -> None:
+    def __init__(
+        self, where: str, bend: Bend, place_of: Callable[[Any, str], str], made_by: Callable[[str], str]
+    ) -> None:
         self.where = where
         self.bend = bend
         self.place_of = place_of
