@@ -189,6 +189,8 @@ class Walk:
             row = [type(x)(x[0][index]) if isinstance(x, Depends | Compared) else x[index] for x in scanned]
             outputs = self(inner.jaxpr, inner.consts, [*shared, *carry, *row], place)
             carry = outputs[: len(carry)]
+            if any(isinstance(value, Compared) for value in outputs):
+                raise self._refusal(place, "a loop over comparisons makes it jump")
             rows.append(outputs[len(carry) :])
         if params["reverse"]:
             rows.reverse()

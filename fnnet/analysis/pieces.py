@@ -151,7 +151,7 @@ def _cut(where: str, stages: Stages, start: np.ndarray, stop: np.ndarray, tolera
     widths = np.diff(positions)
     wide = np.flatnonzero(widths > min(tolerance, widths.max() / 2))
     slopes, size = (found[:, 0] for found in stages.derivatives(sides[wide], (stop - start)[None]))
-    changes = np.abs(np.diff(slopes, axis=0)) > _EQUAL * np.maximum(size[1:], size[:-1])
+    changes = np.abs(np.diff(slopes, axis=0)) > _EQUAL * size.max(axis=0)
     bends = np.flatnonzero(changes.any(axis=1))
     at = wide[bends] + 1  # where the piece to the left of a joint ends
     kept = np.append(bends, len(wide) - 1)

@@ -117,7 +117,8 @@ def plot_svd(matrix: Any, path: str | PathLike[str] | None = None) -> Any:
 
 
 def _said(angle: float, reflects: bool) -> str:
-    return f"reflects across the line at {angle:.0f}°" if reflects else f"turns by {angle:.0f}°"
+    said = f"{angle:.0f}°".replace("-", "−")
+    return f"reflects across {said}" if reflects else f"turns by {said}"
 
 
 def _checked(where: str, matrix: Any) -> np.ndarray:

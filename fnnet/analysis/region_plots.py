@@ -41,14 +41,19 @@ def plot_regions(found: LinearRegions, path: str | PathLike[str] | None = None, 
     weights, biases = found.weights.reshape(cells, -1, 2), found.biases.reshape(cells, -1)
     if not (isinstance(output, int) and 0 <= output < biases.shape[1]):
         raise HyperparameterError(where, f"output is {output!r}, but there are {biases.shape[1]}, counted from 0.")
-    middles = np.stack([polygon.mean(axis=0) for polygon in found.polygons])
+    # In the middle of the whole region, so that all of its cells have one colour.
+    middles = np.stack([polygon.mean(axis=0) for polygon in found.polygons]) * found.areas[:, None]
+    moments = np.stack([np.bincount(found.regions, column) for column in (*middles.T, found.areas)])
+    middles = (moments[:2] / moments[2]).T[found.regions]
     shown = np.einsum("cx,cx->c", weights[:, output], middles) + biases[:, output]
     regions = int(found.regions.max()) + 1
     with house_style(where):
         from matplotlib.cm import ScalarMappable
 
-        drawn = f"Colour: output {output} in the middle" if biases.shape[1] > 1 else "Colour: output in the middle"
-        figure = new_figure(plural(regions, "linear region"), drawn, [], height=4.2, width=5.2)
+        which = f"output {output}" if biases.shape[1] > 1 else "the output"
+        figure = new_figure(
+            plural(regions, "linear region"), f"Colour: {which} in the middle of each", [], height=4.2, width=5.2
+        )
         axes = figure.subplots()
         scale = ScalarMappable(cmap="viridis")
         axes.add_collection(_patchwork(found, scale.to_rgba(shown)))

@@ -158,7 +158,7 @@ def _bent(where: str, stage: Stage, cells: list[Polygon], before: int) -> tuple[
     # A unit whose rounding error is of the other sign than the rest has the side of the rest.
     sides = np.add.reduceat(z, np.concatenate([[0], ends]), axis=0) > 0
     stage.check_continuous(where, values, z)
-    values = np.hstack([values, np.where(np.repeat(sides, counts, axis=0), stage.on(values), stage.off(values))])
+    values = np.hstack([values, np.where(z > 0, stage.on(values), stage.off(values))])
     made = [Polygon(part, cell.tags) for part, cell in zip(np.split(values, ends), cells, strict=True)]
     return made, sides
 
@@ -169,8 +169,7 @@ def _joined(weights: np.ndarray, size: np.ndarray, pairs: np.ndarray) -> np.ndar
     from scipy.sparse.csgraph import connected_components
 
     one, other = pairs.T
-    apart = np.abs(weights[one] - weights[other]) > _EQUAL * np.maximum(size[one], size[other])
-    same = ~apart.reshape(len(pairs), -1).any(axis=1)
+    same = (np.abs(weights[one] - weights[other]) <= _EQUAL * size.max(axis=0)).all(axis=(1, 2))
     count = len(weights)
     graph = coo_array((np.ones(int(same.sum())), (one[same], other[same])), shape=(count, count))
     return connected_components(graph, directed=False)[1]

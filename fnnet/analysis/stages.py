@@ -62,9 +62,12 @@ class Stage(NamedTuple):
         return len(self.z.constant)
 
     def rounded(self, rows: np.ndarray) -> np.ndarray:
-        """Pre-activations at points, exactly 0 where they are no more than rounding errors."""
+        """Pre-activations at points, exactly 0 where they are no more than rounding errors.
+
+        The errors are those of the largest numbers at any of the points: where a value is 0 it may be an error itself.
+        """
         z = self.z(rows)
-        return np.where(np.abs(z) <= ROUNDING * self.z.size(rows), 0.0, z)
+        return np.where(np.abs(z) <= ROUNDING * self.z.size(rows).max(axis=0), 0.0, z)
 
     def check_continuous(self, where: str, rows: np.ndarray, z: np.ndarray) -> None:
         """Raises if the two sides do not meet where a unit bends.
@@ -73,7 +76,7 @@ class Stage(NamedTuple):
             StructureError: the model jumps there.
         """
         on, off = self.on(rows), self.off(rows)
-        apart = np.abs(on - off) > 1e-9 * (self.on.size(rows) + self.off.size(rows) + 1e-300)
+        apart = np.abs(on - off) > 1e-9 * (self.on.size(rows) + self.off.size(rows)).max(axis=0)
         if (apart & (z == 0)).any():
             raise StructureError(
                 where,

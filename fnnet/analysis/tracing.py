@@ -12,7 +12,7 @@ import numpy as np
 from fnnet.analysis.bending import WHOLE, Bend, Depends, Walk
 from fnnet.errors import DataError, ShapeError, StructureError, is_concrete
 from fnnet.nn.base import OBSERVER, Layer, LayerLike, apply_layer, as_layer, of_function
-from fnnet.recipes import describe, recipe_of
+from fnnet.recipes import describe, recipe_of, split
 from fnnet.trees import flatten_with_names
 from fnnet.types import PyTree
 
@@ -83,11 +83,11 @@ def prepared(
         DataError: a parameter is NaN or infinite.
     """
     layer = as_layer(model, where)
-    if not all(is_concrete(leaf) for leaf in jax.tree.leaves((params, state))):
+    if not all(is_concrete(leaf) for leaf in jax.tree.leaves((params, state, split(layer)[0]))):
         raise StructureError(
             where,
-            "the parameters are traced, but the shape of the answer depends on their values. Call it outside of "
-            "jax.jit, jax.vmap and jax.grad.",
+            "the model or its parameters are traced, but the shape of the answer depends on their values. Call it "
+            "outside of jax.jit, jax.vmap and jax.grad.",
         )
     with jax.enable_x64(True):
         expected, fresh = specs(layer, jax.ShapeDtypeStruct((1, *shape), jnp.float64))
