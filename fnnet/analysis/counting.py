@@ -10,8 +10,9 @@ import numpy as np
 from fnnet.analysis.pieces import joints
 from fnnet.analysis.regions import corners, linear_regions
 from fnnet.analysis.stages import Stages, stages_of
-from fnnet.errors import HyperparameterError, check_key, check_size
+from fnnet.errors import HyperparameterError, check_key, check_size, within
 from fnnet.nn.base import LayerLike
+from fnnet.report.style import plural
 from fnnet.types import PyTree
 
 _ROOM = 2**23
@@ -25,7 +26,7 @@ class RegionCount(NamedTuple):
     """How many linear regions there are; ``exact`` is False for a lower bound. ``points`` were looked at, 0 if exact.
 
     >>> print(RegionCount(7, True, 0), RegionCount(312, False, 1000), sep="; ")
-    7 linear regions; at least 312 linear regions, which were met by 1000 points
+    7 linear regions; at least 312 linear regions, met by 1000 points
     """
 
     regions: int
@@ -33,9 +34,8 @@ class RegionCount(NamedTuple):
     points: int
 
     def __str__(self) -> str:
-        if self.exact:
-            return f"{self.regions} linear regions"
-        return f"at least {self.regions} linear regions, which were met by {self.points} points"
+        said = plural(self.regions, "linear region")
+        return said if self.exact else f"at least {said}, met by {plural(self.points, 'point')}"
 
 
 def count_linear_regions(
@@ -43,7 +43,8 @@ def count_linear_regions(
 ) -> RegionCount:
     """The number of linear regions of a piecewise linear model in a box: exact for one and two inputs.
 
-    A linear region is a connected set, as large as can be, on which the model is linear.
+    A linear region is a connected set, as large as can be, on which the model is linear; sets that only meet in a
+    point are two. Activation patterns may be more: a unit that nobody hears makes patterns, but no regions.
 
     For more inputs points are drawn uniformly in the box, and those count together on which the model has the same
     linear map. Every map that was seen has a region, so there are at least as many; usually there are far more.
@@ -60,9 +61,9 @@ def count_linear_regions(
         `RegionCount` with ``regions``, whether it is ``exact``, and the number of ``points``.
 
     Raises:
-        StructureError: the model is not piecewise linear, jumps, or is traced; a key is needed.
+        StructureError: the model is not piecewise linear, jumps, or is traced; ``key`` is no random key.
         ShapeError: the box is no list of intervals, or the parameters are not the model's for so many inputs.
-        HyperparameterError: the box is empty or not finite.
+        HyperparameterError: the box is empty or not finite, or a key is needed and there is none.
         DataError: a parameter is not finite.
 
     Source: lecture 002, "Number of linear regions per parameter".
@@ -71,16 +72,17 @@ def count_linear_regions(
     >>> count_linear_regions(jnp.abs, (), [(-1, 1), (-1, 1)])
     RegionCount(regions=4, exact=True, points=0)
     >>> print(count_linear_regions(jnp.abs, (), [(-1, 1)] * 3, key=jax.random.key(0)))
-    at least 8 linear regions, which were met by 10000 points
+    at least 8 linear regions, met by 10000 points
     """
     where = "count_linear_regions"
     low, high = corners(where, box)
-    if len(low) == 1:
-        found = joints(model, params, float(low[0]), float(high[0]), state=state)
-        return RegionCount(len(found.slopes), True, 0)
-    if len(low) == 2:
-        regions = linear_regions(model, params, box, state=state).regions
-        return RegionCount(int(regions.max()) + 1, True, 0)
+    with within(where):
+        if len(low) == 1:
+            found = joints(model, params, float(low[0]), float(high[0]), state=state)
+            return RegionCount(len(found.slopes), True, 0)
+        if len(low) == 2:
+            regions = linear_regions(model, params, box, state=state).regions
+            return RegionCount(int(regions.max()) + 1, True, 0)
     check_size(where, "points", points)
     if key is None:
         raise HyperparameterError(

@@ -86,4 +86,4 @@ def touching(polygons: list[Polygon], least: float) -> np.ndarray:
     return np.concatenate(pairs)
 
 
-__all__ = ["ROUNDING", "Polygon", "area_and_length", "halves", "rectangle", "touching"]
+__all__ = ["Polygon", "area_and_length", "halves", "rectangle", "touching"]

@@ -133,6 +133,17 @@ def test_a_path_through_input_space_is_the_network_between_its_joints():
     np.testing.assert_allclose(back.positions[::-1], 1 - found.positions, atol=1e-9)
 
 
+def test_stacked_models_are_taken_one_after_another_by_one_program(compilations):
+    offsets = np.array([0.25, 0.5, 0.75])
+    one = shallow([1.0, -2.0, 0.5], [0.0, 3.0, -1.0], [1.0, 2.0, -4.0])
+    stacked = jax.tree.map(lambda leaf: np.stack([leaf] * 3), one)
+    stacked[0]["bias"][:, 0] = offsets
+    model = nn.chain(nn.dense(3), nn.relu, nn.dense(1), nn.identity)  # one that no other test has compiled
+    found = [joints(model, (*jax.tree.map(lambda leaf: leaf[i], stacked), ()), -5, 5) for i in range(3)]
+    np.testing.assert_allclose([each.positions[0] for each in found], -offsets, atol=1e-12)
+    assert len(compilations) == 1
+
+
 @pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (2.0, 1.0), (0.0, np.inf), (np.nan, 1.0)])
 def test_an_empty_or_endless_interval_is_refused(low, high):
     with pytest.raises(HyperparameterError, match=r"interval|finite|number"):

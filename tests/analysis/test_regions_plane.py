@@ -110,7 +110,7 @@ def test_above_two_inputs_a_count_says_that_it_is_a_lower_bound():
     many = count_linear_regions(orthants, (), [(-1, 1)] * 5, points=2000, key=jax.random.key(0))
     assert few.regions <= 7
     assert many == (32, False, 2000)
-    assert str(many) == "at least 32 linear regions, which were met by 2000 points"
+    assert str(many) == "at least 32 linear regions, met by 2000 points"
     # Units that nobody hears make other patterns, but no other regions.
     unheard = nn.chain(jnp.abs, lambda x: x[:, :2])
     found = count_linear_regions(unheard, ((), ()), [(-1, 1)] * 5, points=500, key=jax.random.key(0))
