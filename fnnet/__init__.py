@@ -1,6 +1,6 @@
 """Neural networks trained as pure functions in JAX: one net, or a thousand at once."""
 
-from fnnet import data, errors, losses, metrics, nn, optim
+from fnnet import analysis, calculus, data, errors, losses, metrics, nn, optim, stats
 from fnnet._version import __version__
 from fnnet.sweeps import Ensemble, OptunaSearch, Plan, Sweep, ensemble, plan, schedulers, sweep
 from fnnet.sweeps import space as hp
@@ -18,6 +18,8 @@ __all__ = [
     "TrainState",
     "Training",
     "__version__",
+    "analysis",
+    "calculus",
     "data",
     "ensemble",
     "errors",
@@ -31,6 +33,7 @@ __all__ = [
     "optim",
     "plan",
     "schedulers",
+    "stats",
     "sweep",
     "training",
 ]
