@@ -12,6 +12,8 @@ from fnnet.analysis import signal_propagation
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 from fnnet.nn import initializers
 
+pytestmark = pytest.mark.exhaustive  # compiles a program for each kind of model
+
 KEY = jax.random.key(0)
 WIDTH, DEPTH, DRAWS = 64, 5, 40
 X = np.random.default_rng(0).normal(size=(16, WIDTH)).astype(np.float32)

@@ -24,6 +24,8 @@ from fnnet.analysis.slices import _slice
 from fnnet.data import Dataset
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.exhaustive  # compiles a program for each kind of model
+
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(12, 3)), jnp.float32)

@@ -13,6 +13,8 @@ from jax.flatten_util import ravel_pytree
 from fnnet import calculus, losses, nn
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.exhaustive  # compiles a program for each kind of model
+
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(12, 2)).astype(np.float32), RNG.integers(0, 3, 12)
 MODEL = nn.mlp([4, 3], activation=nn.tanh)

@@ -10,6 +10,8 @@ import scipy.stats
 from fnnet import optim, stats
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.exhaustive  # compiles a program for each kind of model
+
 RANDOM = np.random.default_rng(0)
 NUMBERS = RANDOM.laplace(loc=0.7, size=25)
 COIN = (RANDOM.uniform(size=30) < 0.3).astype(int)

@@ -11,6 +11,8 @@ import fnnet
 from fnnet import losses, nn, optim, stats
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.exhaustive  # compiles a program for each kind of model
+
 N = 6
 RANDOM = np.random.default_rng(0)
 X, Y = RANDOM.normal(size=(N, 2)).astype(np.float32), RANDOM.normal(size=N).astype(np.float32)
