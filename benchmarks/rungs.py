@@ -91,7 +91,7 @@ def main() -> None:
             f"{name} {halving[name]:.{digits}f} instead of {whole[name]:.{digits}f}"
             for name, digits in (("seconds", 1), ("updates", 0), ("score", 4))
         )
-        sys.stdout.write(f"seed {seed}: {said}, load {measured.load:.1f}\n")
+        sys.stdout.write(f"seed {seed}: {said}, others {measured.others:.1f} cores\n")
     pairs = [(measured.said["halving"], measured.said["whole"]) for measured in found]
     shares = {name: [a[name] / b[name] for a, b in pairs] for name in ("seconds", "updates")}
     lost = [b["score"] - a["score"] for a, b in pairs]
