@@ -85,7 +85,7 @@ def main() -> None:
             sys.stdout.write(
                 f"{size} trials {name}: peak {m.peak / 2**20:.0f} MiB, sweep {said['sweep']:.1f} s (compiling "
                 f"{said['compiling']:.1f}, training {said['training']:.1f}), table {said['table']:.2f} s, "
-                f"{1000 * (said['sweep'] - said['compiling']) / size:.2f} ms a run, load {m.load:.1f}\n"
+                f"{1000 * (said['sweep'] - said['compiling']) / size:.2f} ms a run, others {m.others:.1f} cores\n"
             )
         slope = (measured[-1].peak - measured[0].peak) / (SIZES[-1] - SIZES[0])
         sys.stdout.write(
