@@ -13,7 +13,7 @@ from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.planning import Build
 from fnnet.train.core import Training, functions
 from fnnet.train.learner import Monitor
-from fnnet.train.programs import Programs
+from fnnet.train.programs import Programs, quickly
 
 
 @functools.lru_cache(maxsize=64)
@@ -42,8 +42,9 @@ def group_programs(
     def over(function: Callable[..., Any], mapped: int, kept: int | None = None) -> Callable[..., Any]:
         return lanes.map(function, mapped, kept)
 
+    options = quickly(lanes.mesh.devices.flat[0].platform)
     return Programs(
-        init=jax.jit(over(lambda h, key, x: make(h).init(key, x), 2)),
+        init=jax.jit(over(lambda h, key, x: make(h).init(key, x), 2), compiler_options=options),
         advance=jax.jit(over(advance, 4, kept=1), donate_argnums=2),
         evaluate=jax.jit(over(lambda h, state, data: make(h).evaluate(state, data), 2)),
         predict=jax.jit(over(lambda h, params, model_state, x: make(h).predict(params, model_state, x), 3)),

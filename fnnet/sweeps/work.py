@@ -17,6 +17,7 @@ from fnnet.data import folds as deal
 from fnnet.data.folding import row_tables
 from fnnet.errors import HyperparameterError, StructureError, within
 from fnnet.train.learner import Monitor
+from fnnet.train.programs import quickly
 from fnnet.train.stopping import EarlyStopping
 from fnnet.types import Array
 
@@ -77,8 +78,7 @@ class Work(NamedTuple):
         return root_keys(self.key, np.asarray(runs, np.uint32), self.folds is not None, self.share)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def root_keys(key: Array, runs: Array, folded: bool = False, share: Sequence[str] = ()) -> Array:
+def root_keys(key: Array, runs: Any, folded: bool = False, share: Sequence[str] = ()) -> Array:
     """The root key of each run: ``fold_in(fold_in(key, trial), seed)``, and the fold folded in last if there are some.
 
     Args:
@@ -91,7 +91,16 @@ def root_keys(key: Array, runs: Array, folded: bool = False, share: Sequence[str
     Returns:
         Keys (runs,), or (runs, purposes).
     """
+    return _jitted(jax.default_backend())(key, runs, folded, tuple(share))
 
+
+@functools.cache
+def _jitted(platform: str) -> Any:
+    # Whole numbers come out the same at any level.
+    return jax.jit(_root_keys, static_argnums=(2, 3), compiler_options=quickly(platform, level=0))
+
+
+def _root_keys(key: Array, runs: Array, folded: bool, share: Sequence[str]) -> Array:
     def root(trial: Any, seed: Any, fold: Any) -> Array:
         own = jax.random.fold_in(jax.random.fold_in(key, trial), seed)
         return jax.random.fold_in(own, fold) if folded else own

@@ -71,7 +71,7 @@ def drive(
         now = min(FIRST_STEPS, period, steps - start)
     else:
         now = _next_chunk(done, steps, period, int(SECONDS_A_CALL / seconds_a_step))
-    began = time.perf_counter()
+    began, quickest = time.perf_counter(), float("inf")
     while done < steps and not stopped and not interrupted():
         now = agree(min(now, limit(done)))
         started = time.perf_counter()
@@ -81,7 +81,9 @@ def drive(
         done += now
         pace = (time.perf_counter() - started) / now
         stopped = report(done, record, state, 1 / pace)
-        now = _next_chunk(done, steps, period, int(SECONDS_A_CALL / pace))
+        # By the quickest so far: what a call costs besides its steps would make ever shorter ones of a short one.
+        quickest = min(quickest, pace)
+        now = _next_chunk(done, steps, period, max(FIRST_STEPS, int(SECONDS_A_CALL / quickest)))
     seconds, unfinished = time.perf_counter() - began, done < steps
     return Driven(
         state, record, compile_seconds, seconds, unfinished and not stopped and interrupted(), unfinished and stopped
