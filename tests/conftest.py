@@ -34,6 +34,11 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 # a wrong argument has to meet fnnet's own sentence, and the tests look for that.
 install_import_hook(["fnnet.draws", "fnnet.losses", "fnnet.metrics", "fnnet.trees"], "beartype.beartype")
 
+if flags is None:
+    from fnnet.train import programs  # after the hook above
+
+    programs.ONCE = 0
+
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 

@@ -271,6 +271,7 @@ def test_runs_that_diverge_are_a_warning_and_not_the_end(command):
     assert "sweep.png" in result.stdout
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 @pytest.mark.slow  # compiles a fit of convolutions twice
 def test_train_goes_on_from_a_checkpoint_with_the_same_history(command, tmp_path):
     draws = np.random.default_rng(0)
@@ -288,6 +289,7 @@ def test_train_goes_on_from_a_checkpoint_with_the_same_history(command, tmp_path
     assert other.stderr.endswith("Choose another --checkpoint.\n")
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 @pytest.mark.slow  # compiles a fit and draws a picture
 def test_train_stops_early_and_says_so(command):
     result = command("train", "iris", "--depth", 0, "--learning-rate", 1e-30, "--early-stopping", 2)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnnet import draws
 from fnnet.sweeps.book import nbytes
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.planning import Group
@@ -153,7 +154,7 @@ def compiled_bytes(programs: Programs, group: Group, work: Work, lanes: Lanes, c
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *np.shape(x)[1:]), x.dtype), tree)
 
     columns = mapped(group.hyperparameters)
-    keys = jax.eval_shape(lambda: work.keys(np.zeros((capacity, 3))))
+    keys = jax.ShapeDtypeStruct((capacity, *([draws.PURPOSES] if work.share else [])), work.key.dtype)
     state = like(one_lane(group, work))
     state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *x.shape), x.dtype), state)._replace(key=keys)
     number, ends = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((capacity,), jnp.int32)

@@ -18,6 +18,8 @@ from fnnet.analysis import (
 )
 from fnnet.errors import DataError, ShapeError, StructureError
 
+pytestmark = pytest.mark.pending
+
 matplotlib = pytest.importorskip("matplotlib")
 KIBIBYTES = 1024
 

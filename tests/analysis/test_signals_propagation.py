@@ -12,7 +12,7 @@ from fnnet.analysis import signal_propagation
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 from fnnet.nn import initializers
 
-pytestmark = pytest.mark.exhaustive  # compiles a program for each kind of model
+pytestmark = pytest.mark.pending
 
 KEY = jax.random.key(0)
 WIDTH, DEPTH, DRAWS = 64, 5, 40

@@ -9,6 +9,8 @@ from fnnet import nn
 from fnnet.analysis import saturation
 from fnnet.errors import HyperparameterError, StructureError
 
+pytestmark = pytest.mark.pending
+
 A = np.linspace(-8, 8, 60, dtype=np.float32).reshape(20, 3)
 SLOPES = {
     "logistic": (nn.logistic, lambda a: np.exp(-a) / (1 + np.exp(-a)) ** 2),

@@ -10,6 +10,8 @@ from fnnet.analysis import layer_gradients, layer_inputs, layer_outputs
 from fnnet.errors import DataError, ShapeError, StructureError
 from fnnet.trees import flatten_with_names
 
+pytestmark = pytest.mark.pending
+
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 NESTED = nn.chain(

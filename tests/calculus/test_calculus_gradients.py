@@ -10,6 +10,8 @@ import pytest
 from fnnet import calculus, losses, nn
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.pending
+
 POINT = {"w": jnp.array([[0.5, -1.0], [2.0, 3.0]], jnp.float32), "b": jnp.array(1.5, jnp.float32)}
 SCALES = np.array([[1.0, 2.0], [-3.0, 0.25]], np.float32)
 

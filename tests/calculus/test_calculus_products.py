@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from fnnet import calculus
 from fnnet.errors import ShapeError, StructureError
 
+pytestmark = pytest.mark.pending
+
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(6, 4)).astype(np.float32), RNG.normal(size=(5, 4)).astype(np.float32)
 

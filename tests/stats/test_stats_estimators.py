@@ -11,6 +11,8 @@ from fnnet import stats
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 from fnnet.stats.estimation import EstimatorReport
 
+pytestmark = pytest.mark.pending
+
 KEY = jax.random.key(0)
 
 

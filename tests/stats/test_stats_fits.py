@@ -10,7 +10,7 @@ import scipy.stats
 from fnnet import optim, stats
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
-pytestmark = pytest.mark.exhaustive  # compiles a program for each kind of model
+pytestmark = pytest.mark.pending
 
 RANDOM = np.random.default_rng(0)
 NUMBERS = RANDOM.laplace(loc=0.7, size=25)

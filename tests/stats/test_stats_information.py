@@ -14,6 +14,8 @@ import scipy.stats
 from fnnet import stats
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.pending
+
 RANDOM = np.random.default_rng(0)
 VALUES = 4
 PAIRS = [stats.cross_entropy, stats.kl_divergence, stats.jensen_shannon_divergence]

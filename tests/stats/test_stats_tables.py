@@ -12,6 +12,8 @@ import scipy.stats
 from fnnet import stats
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
+pytestmark = pytest.mark.pending
+
 SHAPE, NAMES = (2, 3, 4), ("x", "y", "z")
 TABLE = np.random.default_rng(0).dirichlet(np.ones(24)).reshape(SHAPE)
 laws = hypothesis.settings(max_examples=40, deadline=None, database=None, derandomize=True)

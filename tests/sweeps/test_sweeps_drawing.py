@@ -310,6 +310,7 @@ def test_a_sweep_over_a_conditional_space_gives_the_learner_what_exists(sweep_fl
     ]
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_the_length_of_a_schedule_may_be_traced(sweep_flowers, flowers):
     """Law 1, mapped = looped, for whole numbers."""
     swept = sweep_flowers({"steps": hp.integers(2, 9)}, scheduled, trials=2)

@@ -199,6 +199,7 @@ def test_a_second_sweep_with_the_same_learner_function_compiles_nothing(swept, s
     assert again.table[scores].equals(swept.table[scores])
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_without_validation_the_last_parameters_are_the_best(sweep_flowers, space):
     swept = sweep_flowers(space, trials=1, validation=None)
     assert list(swept.history) == ["train/loss", "gradient_norm", "learning_rate"]

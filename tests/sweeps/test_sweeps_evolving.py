@@ -52,6 +52,7 @@ def test_the_worse_take_hyperparameters_of_the_better_and_move_them(population, 
         )
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_a_copy_goes_on_from_its_parents_state(sweep_flowers, space):
     """With no change of hyperparameters and all draws in common, it does what the parent would have done."""
 

@@ -110,12 +110,14 @@ def test_what_does_not_go_on_with_a_sweep_is_refused(changes, said, sweep_flower
     assert compilations == []
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_epochs_that_end_between_two_evaluations_cannot_be_more(sweep_flowers, space, tmp_path):
     sweep_flowers(space, trials=3, seeds=2, evaluate_every=2, out=tmp_path)
     with pytest.raises(errors.FileError, match="its epochs were 3, which does not end with an evaluation"):
         sweep_flowers(space, trials=3, seeds=2, evaluate_every=2, epochs=5, out=tmp_path)
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_a_second_process_is_refused_while_the_first_is_at_work(sweep_flowers, space, tmp_path):
     first = ledger.Ledger(tmp_path)
     program = f"from pathlib import Path; from fnnet.sweeps.ledger import Ledger; Ledger(Path({str(tmp_path)!r}))"
@@ -162,6 +164,7 @@ def test_lanes_are_refilled_and_change_nothing(sweep_flowers, space, same, at_mo
     assert few.cost["finished"].iloc[0] < 0.5
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_a_device_without_memory_gets_half_of_the_lanes(sweep_flowers, space, swept, same, monkeypatch):
     widths = []
     usual = packs.drive

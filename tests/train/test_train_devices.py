@@ -104,6 +104,7 @@ def test_a_batch_over_four_devices_trains_as_on_one(flowers, learner):
     assert four.params[0]["kernel"][0].shape == (4,)
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_a_run_goes_on_on_other_devices_up_to_rounding(tmp_path, flowers, learner, compilations):
     call = {"batch_size": 8, "key": jax.random.key(0), "progress": False, "validation": flowers[1]}
     call |= {"checkpoint": tmp_path, "evaluate_every": "2 steps"}
@@ -135,6 +136,7 @@ def test_evaluation_is_divided_over_the_devices(flowers, learner):
     assert flops[1] < 0.3 * flops[0]
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_a_stream_over_devices_trains_as_in_memory(flowers, learner):
     call = {"epochs": 1, "batch_size": 8, "key": jax.random.key(0), "progress": False}
     one = fnnet.fit(learner(), flowers[0], **call)

@@ -78,6 +78,7 @@ def test_updates_left_out_on_purpose_are_no_divergence_and_count_nothing(flowers
     assert np.isfinite(run.history["train/loss"]).all()
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_accumulated_gradients_and_recomputed_activations_train(flowers):
     model = nn.chain(nn.dense(4), nn.tanh, nn.dense(3))
     call = {"epochs": 2, "key": jax.random.key(0), "progress": False}

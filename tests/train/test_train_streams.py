@@ -53,6 +53,7 @@ def test_floats_of_64_bits_are_read_as_such(flowers, learner, same):
         same(streamed.params, fnnet.fit(learner(), data.Dataset(inputs, flowers[0].targets), **call).params)
 
 
+@pytest.mark.exhaustive  # compiles programs of its own
 def test_weights_of_a_stream_count(flowers, learner, same):
     weights = np.linspace(0.5, 2, 17, dtype=np.float32)
     call = {"epochs": 2, "batch_size": 5, "key": jax.random.key(0), "progress": False}
