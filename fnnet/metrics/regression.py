@@ -82,7 +82,7 @@ def _explained(function: Callable[..., Any]) -> Metric:
             return jnp.sum(jnp.where(w == 0, 0, w * values), axis=0)
 
         # Around a row that counts, so that targets which do not vary have no spread, not even by rounding.
-        origin = y[jnp.argmax(w[:, 0] != 0)]
+        origin = y[jnp.argmax(w[:, 0] != 0)] if len(y) else jnp.zeros(y.shape[1:], dtype)
         mean = origin + safe_divide(total(y - origin[None]), weight)
         return {
             "weight": weight,
