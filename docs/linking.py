@@ -35,7 +35,8 @@ ROW = re.compile(r"<td>([A-G]\d+)</td>")
 
 def _beside(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -101,9 +102,8 @@ def link(code: str, up: str, page: str) -> str | None:
     for name in (bare, usual):
         if name in ANCHORS and "." in name:
             return f'<autoref identifier="{ANCHORS[name]}"><code>{code}</code></autoref>'
-    if match := re.fullmatch(r"docs/(\w+)\.md", bare):
-        if match[1] in PAGES:
-            return f'<a href="{up}{match[1]}.html">{match[1]}</a>'
+    if (match := re.fullmatch(r"docs/(\w+)\.md", bare)) and match[1] in PAGES:
+        return f'<a href="{up}{match[1]}.html">{match[1]}</a>'
     if match := re.fullmatch(r"experiments/(\w+)\.py|python -m experiments\.(\w+)", bare):
         name = match[1] or match[2]
         if page != "experiments.md":
@@ -151,7 +151,9 @@ def on_post_build(config: Any) -> None:
         name = path.relative_to(site)
         for asset in re.findall(r'<(?:script|img|iframe|source)\b[^>]*\bsrc="?(https?:[^"\s>]+)', text):
             LOG.warning("%s fetches %s", name, asset)
-        for asset in re.findall(r'<link\b[^>]*rel="?(?:stylesheet|preconnect|icon)"?[^>]*href="?(https?:[^"\s>]+)', text):
+        for asset in re.findall(
+            r'<link\b[^>]*rel="?(?:stylesheet|preconnect|icon)"?[^>]*href="?(https?:[^"\s>]+)', text
+        ):
             LOG.warning("%s fetches %s", name, asset)
         if name.name == "404.html":
             continue

@@ -25,9 +25,9 @@ TITLES = {
 }
 HEAD = """# Experiments: what the lectures claim and what was seen
 
-`python -m experiments` lists the experiments. Each is one file and one command, leaves figures and a JSON, and says whether
-its claim was seen, as its exit code does. Figures and numbers of this page are made by one command;
-then `python docs/make_experiments.py` writes the page:
+`python -m experiments` lists the experiments. Each is one file and one command, leaves figures and a JSON, and says
+whether its claim was seen, as its exit code does. Figures and numbers of this page are made by one command; then
+`python docs/make_experiments.py` writes the page:
 
 ```sh
 python -m experiments --all --figures docs/images
@@ -35,7 +35,8 @@ python -m experiments --all --figures docs/images
 
 The tables of measurements were made on a virtual machine with two cores of an AMD EPYC, 23 GiB of memory and no
 accelerator, while other work ran on it, with Python 3.11.7, jax and jaxlib 0.10.2 and NumPy 2.4.6. Seconds include
-compiling. ± is the standard deviation over seeds, which share data and split and differ in initialisation, order and dropout.
+compiling. ± is the standard deviation over seeds, which share data and split and differ in initialisation, order and
+dropout.
 """
 
 

@@ -85,7 +85,7 @@ def signature(name: str, value: Any) -> str:
 
 
 def anchors() -> dict[str, str]:
-    """The entry that each public name has, by the ways in which pages write it: ``optim.adam``, ``fnnet.optim.adam``."""
+    """The entry of each public name, by the ways in which pages write it: ``optim.adam`` and ``fnnet.optim.adam``."""
     found = {}
     for module in MODULES:
         for name in public(module):
