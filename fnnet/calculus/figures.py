@@ -11,7 +11,7 @@ import numpy as np
 from fnnet.calculus.spectra import Spectrum
 from fnnet.errors import DataError, ShapeError, StructureError, check_number
 from fnnet.report.scales import log_ticks
-from fnnet.report.style import BLUE, VERMILLION, house_style, new_figure, number, save_figure
+from fnnet.report.style import BLUE, VERMILLION, house_style, new_figure, number, plural, save_figure
 
 _POINTS = 600
 _NOTHING = 1e-30
@@ -53,14 +53,14 @@ def plot_spectrum(spectrum: Spectrum, path: str | PathLike[str] | None = None, *
             Line2D([], [], color=BLUE, label="density"),
             Line2D([], [], color=VERMILLION, marker="|", ls="none", label="least and greatest seen"),
         ]
-        title = (
-            f"Curvatures from {number(low)} to {number(high)}, nine tenths of them between {number(inner[0])} and "
-            f"{number(inner[1])}"
-        )
+        title = f"Curvatures from {number(low)} to {number(high)}"
         below = float(weights[values < -1e-3 * max(abs(low), abs(high))].sum())
         samples, steps = spectrum.weights.shape
-        share = f"{below:.1%} are" if below > 5e-4 else "None is"
-        subtitle = f"{share} clearly negative. Lanczos quadrature, {samples} vectors of {steps} steps each."
+        share = f"{below:.1%} are" if below > 5e-4 else "none is"
+        subtitle = (
+            f"Nine tenths lie between {number(inner[0])} and {number(inner[1])}, {share} clearly negative. "
+            f"Lanczos quadrature: {plural(samples, 'vector')}, {plural(steps, 'step')} each."
+        )
         figure = new_figure(title, subtitle, handles, height=2.6, width=7.0)
         axes = figure.subplots()
         axes.semilogy(points, np.maximum(density, _NOTHING), color=BLUE)
@@ -69,7 +69,7 @@ def plot_spectrum(spectrum: Spectrum, path: str | PathLike[str] | None = None, *
         ends = {"color": VERMILLION, "marker": "|", "ms": 12, "mew": 2, "ls": "none"}
         axes.plot([low, high], [0.03, 0.03], transform=axes.get_xaxis_transform(), **ends)
         axes.set_xlabel("eigenvalue of the Hessian")
-        axes.set_ylabel("share for each unit")
+        axes.set_ylabel("share of the eigenvalues for each unit")
         if path is not None:
             save_figure(where, figure, path)
     return figure

@@ -42,8 +42,7 @@ def cosine_similarity(x: Array, y: Array) -> Array:
             f"x has shape {x.shape} and y {y.shape}; they have to agree and have an axis of features. For the angles "
             f"of all pairs of rows scale the rows to length 1 and take gram_matrix.",
         )
-    dtype = jnp.promote_types(x.dtype, y.dtype)
-    u, v = _unit(x.astype(dtype)), _unit(y.astype(dtype))
+    u, v = map(_unit, _alike(x, y))
     return jnp.clip((u * v).sum(axis=-1), -1, 1)
 
 
@@ -135,7 +134,12 @@ def _rows(where: str, x: Any, y: Any) -> tuple[Array, Array]:
             f"x has shape {x.shape} and y {y.shape}, but (n, features) and (m, features) are needed. Make one vector "
             f"a row with x[None, :], and images rows with nn.flatten.",
         )
-    dtype = jnp.promote_types(x.dtype, y.dtype)
+    return _alike(x, y)
+
+
+def _alike(x: Array, y: Array) -> tuple[Array, Array]:
+    """In the wider dtype of the two."""
+    dtype = max(x.dtype, y.dtype, key=lambda dtype: dtype.itemsize)
     return x.astype(dtype), y.astype(dtype)
 
 

@@ -149,7 +149,7 @@ def linear(variance: Scalar | None = None, prior_variance: Scalar | None = None)
         X, y = finite(where, data[0]), numbers(where, data[1])
         if X.ndim != 2 or X.shape[0] != y.shape[0]:
             raise ShapeError(where, f"X has shape {X.shape} and y {y.shape}, but (n, d) and (n,) are needed.")
-        dtype = jnp.promote_types(X.dtype, y.dtype)
+        dtype = max(X.dtype, y.dtype, key=lambda dtype: dtype.itemsize)
         return X.astype(dtype), y.astype(dtype)
 
     def closed_form(data: Any) -> dict[str, Array]:

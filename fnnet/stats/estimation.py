@@ -133,13 +133,16 @@ def estimator_report(
     rows = []
     for place, n in enumerate(sizes):
         estimates = _estimates(where, estimator, draw, int(n), repetitions, jax.random.fold_in(key, place), true.shape)
-        mean = estimates.mean(axis=0)
-        # The variance around the mean of these very estimates: so the identity holds up to rounding, not to 1/√R.
-        rows.append(
-            (mean, mean - true, np.mean((estimates - mean) ** 2, axis=0), np.mean((estimates - true) ** 2, axis=0))
-        )
+        rows.append(_moments(estimates, true))
     mean, bias, variance, mse = (np.stack(column) for column in zip(*rows, strict=True))
     return EstimatorReport(np.asarray(sizes), true, mean, bias, variance, mse, repetitions)
+
+
+def _moments(estimates: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Mean, bias, variance and mean squared error over the first axis."""
+    mean = estimates.mean(axis=0)
+    # The variance around the mean of these very estimates: so the identity holds up to rounding, not to 1/√R.
+    return mean, mean - true, np.mean((estimates - mean) ** 2, axis=0), np.mean((estimates - true) ** 2, axis=0)
 
 
 def _estimates(
@@ -152,9 +155,9 @@ def _estimates(
 
     found = jax.eval_shape(once, key)
     if getattr(found, "shape", type(found).__name__) != shape:
-        said = f"shape {found.shape}" if hasattr(found, "shape") else f"is a {type(found).__name__}"
+        said = f"has shape {found.shape}" if hasattr(found, "shape") else f"is a {type(found).__name__}"
         raise ShapeError(
-            where, f"an estimate has {said} and the truth {shape}; each estimate needs its own true value."
+            where, f"an estimate {said} and the truth has shape {shape}; each estimate needs its own true value."
         )
     held = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(lambda key: draw(key, n), key)))
     at_once = int(np.clip(_AT_ONCE // max(1, held), 1, repetitions))

@@ -58,7 +58,7 @@ def joint(table: Any, names: Sequence[str]) -> Joint:
     Joint(weather 2 × traffic 2)
     """
     shape = shape_of("joint", "the table", table)
-    names = (names,) if isinstance(names, str) else tuple(names)
+    names = (names,) if isinstance(names, str) or not np.iterable(names) else tuple(names)
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise StructureError("joint", f"names are {names!r}, but they have to be different strings, one an axis.")
     if len(shape) != len(names) or 0 in shape:

@@ -10,8 +10,6 @@ import pytest
 from fnnet import calculus, losses, nn
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
-pytestmark = pytest.mark.pending
-
 POINT = {"w": jnp.array([[0.5, -1.0], [2.0, 3.0]], jnp.float32), "b": jnp.array(1.5, jnp.float32)}
 SCALES = np.array([[1.0, 2.0], [-3.0, 0.25]], np.float32)
 
@@ -86,6 +84,25 @@ def test_an_error_of_one_in_ten_thousand_is_found_in_its_entry(absolute):
     assert "wrong in 1 of 5 places, worst at w[1, 0]" in str(report)
 
 
+@pytest.mark.parametrize("planted", [np.nan, np.inf, 1e20])
+def test_an_entry_that_is_far_off_hides_no_other(planted):
+    point = jnp.array([1.0, 2.0, 3.0])
+    report = calculus.check_gradient(squares, point, jnp.array([2.001, planted, 6.0]))
+    assert (report.worst.wrong, report.worst.position) == (2, (1,))
+    assert "wrong in 2 of 3 places" in str(report)
+
+
+def squares(x):
+    return jnp.sum(x**2)
+
+
+def test_the_bottom_of_a_bowl_is_no_kink():
+    """The slopes to both sides have opposite signs there, as at a kink, but shrink with the step."""
+    report = calculus.check_gradient(squares, jnp.zeros(3), jnp.array([0.0, 1.0, 0.0]))
+    assert report.worst.wrong == 1
+    assert not report.worst.kink
+
+
 def test_a_wrong_rule_of_a_function_of_its_own_is_found():
     @jax.custom_vjp
     def cube(x):
@@ -153,6 +170,8 @@ def test_what_has_no_gradient_is_refused_in_sentences(call):
         call(lambda p: jnp.sum(p["w"]), {"w": jnp.array([1.0, jnp.nan])})
     with pytest.raises(StructureError, match=rf"{where}: parameter w has dtype int32, which has no gradient"):
         call(lambda p: jnp.sum(p["w"]), {"w": jnp.array([1, 2])})
+    with pytest.raises(StructureError, match=rf"{where}: the parameters hold no number"):
+        call(lambda p: jnp.sum(p["w"]), {"w": jnp.zeros((0, 3))})
     with pytest.raises(StructureError, match=rf"{where}: the parameters are traced"):
         jax.jit(lambda x: call(jnp.sum, x))(jnp.ones(2))
 

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from fnnet import calculus
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
-pytestmark = pytest.mark.pending
-
 KEY = jax.random.key(0)
 PLANE = jnp.asarray(np.random.default_rng(0).uniform(-2, 2, (50, 2)), jnp.float32)
 quick = settings(max_examples=20, deadline=None, derandomize=True, database=None)
@@ -105,6 +103,8 @@ def test_a_singular_matrix_is_semidefinite_and_one_a_little_below_is_not():
         calculus.is_positive_semidefinite(jnp.ones((2, 3)))
     with pytest.raises(StructureError, match="not symmetric: entries that should be equal differ by 1"):
         calculus.is_positive_semidefinite(jnp.array([[1.0, 2.0], [1.0, 1.0]]))
+    with pytest.raises(StructureError, match="differ by 1"):  # also beside a matrix of much larger numbers
+        calculus.is_positive_semidefinite(jnp.array([[[1e8, 0.0], [0.0, 1e8]], [[1.0, 2.0], [1.0, 1.0]]]))
 
 
 def quadratic(eigenvalues):
@@ -224,5 +224,8 @@ def test_a_quadratic_is_its_own_model_and_newtons_step_is_the_models_minimum():
 def test_other_orders_and_points_of_other_shapes_are_refused():
     with pytest.raises(HyperparameterError, match="order is 3, but it has to be 1 or 2"):
         calculus.taylor(jnp.sum, jnp.ones(2), 3)
+    assert calculus.taylor(lambda x: 3.0, jnp.ones(2))(jnp.zeros(2)) == 3
+    with pytest.raises(DataError, match="the function gives -inf at this point"):
+        calculus.taylor(jnp.log, 0.0)
     with pytest.raises(ShapeError, match=r"the point has shape \(3,\)"):
         calculus.taylor(jnp.sum, jnp.ones(2))(jnp.ones(3))
