@@ -140,9 +140,11 @@ def estimator_report(
 
 def _moments(estimates: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, ...]:
     """Mean, bias, variance and mean squared error over the first axis."""
-    mean = estimates.mean(axis=0)
-    # The variance around the mean of these very estimates: so the identity holds up to rounding, not to 1/√R.
-    return mean, mean - true, np.mean((estimates - mean) ** 2, axis=0), np.mean((estimates - true) ** 2, axis=0)
+    # All from the errors, which lose no digits to a large truth, and the variance around the mean of these very errors:
+    # so the identity holds up to rounding, not to 1/√R.
+    errors = estimates - true
+    bias = errors.mean(axis=0)
+    return estimates.mean(axis=0), bias, np.mean((errors - bias) ** 2, axis=0), np.mean(errors**2, axis=0)
 
 
 def _estimates(

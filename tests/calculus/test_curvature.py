@@ -99,10 +99,11 @@ def test_steepest_descent_is_against_the_gradient_and_curvature_along_an_eigenve
     x = jnp.array([1.0, -2.0, 0.5])
     gradient = jax.grad(bowl(matrix))(x)
     steepest = -gradient / jnp.linalg.norm(gradient)
-    slope = calculus.directional_derivative(bowl(matrix), x, steepest)
+    slope = jax.jit(lambda u: calculus.directional_derivative(bowl(matrix), x, u))(steepest)
     np.testing.assert_allclose(slope, -np.linalg.norm(matrix @ np.asarray(x)), rtol=1e-5)
     along = np.linalg.eigh(matrix)[1].T
-    found = [calculus.directional_curvature(bowl(matrix), x, u.astype(np.float32)) for u in along]
+    curvature = jax.jit(lambda u: calculus.directional_curvature(bowl(matrix), x, u))
+    found = [curvature(u.astype(np.float32)) for u in along]
     np.testing.assert_allclose(found, [-1, 0.5, 4], rtol=1e-5)
 
 
@@ -151,6 +152,7 @@ def test_extreme_curvatures_are_those_of_numpy_for_spectra_of_all_kinds():
         assert run(symmetric(SPECTRA["even"])).products > 20
 
 
+@pytest.mark.exhaustive  # a million numbers in a compiled solver
 def test_over_millions_of_parameters_float32_keeps_its_digits_and_memory_is_bounded():
     size, memory = 2**20, 4
     curvatures = np.linspace(-1, 1, size, dtype=np.float32)
@@ -158,7 +160,7 @@ def test_over_millions_of_parameters_float32_keeps_its_digits_and_memory_is_boun
 
     @jax.jit
     def run(d, theta):
-        found = calculus.extreme_curvatures(lambda x: (d * x) @ x / 2, theta, memory=memory, tolerance=1e-2)
+        found = calculus.extreme_curvatures(lambda x: (d * x) @ x / 2, theta, memory=memory, tolerance=1e-4)
         return found.least, found.greatest, found.greatest_direction
 
     program = run.lower(curvatures, np.zeros(size, np.float32)).compile()
@@ -169,6 +171,7 @@ def test_over_millions_of_parameters_float32_keeps_its_digits_and_memory_is_boun
     assert program.memory_analysis().temp_size_in_bytes < (1.5 * memory + 10) * 4 * size
 
 
+@pytest.mark.exhaustive  # a solver of its own to compile
 def test_a_search_that_runs_out_of_products_says_so_and_how_far_off_it_may_be():
     eigenvalues = SPECTRA["even"]
     run = functools.partial(calculus.extreme_curvatures, bowl(symmetric(eigenvalues)), jnp.zeros(60))
@@ -178,6 +181,7 @@ def test_a_search_that_runs_out_of_products_says_so_and_how_far_off_it_may_be():
     assert abs(found.greatest - 1) <= 20 * found.greatest_error
 
 
+@pytest.mark.exhaustive  # two solvers to compile, mapped
 def test_mapped_over_stacked_parameters_each_model_has_its_own_curvatures():
     points = jnp.array([[0.0, 0.0], [1.0, 2.0]])
     quartic = lambda x: x[0] ** 4 / 12 + 3 * x[1] ** 2 / 2  # noqa: E731
@@ -199,6 +203,7 @@ def test_the_trace_is_within_four_standard_errors_and_exact_for_a_diagonal():
     np.testing.assert_allclose(exact.standard_error, 0, atol=1e-5)
 
 
+@pytest.mark.exhaustive  # twenty vectors of thirty steps; the exact one below is quick
 def test_the_spectrum_has_the_moments_and_the_distribution_of_the_eigenvalues():
     eigenvalues = np.r_[np.linspace(-1, 1, 190), np.linspace(4, 5, 10)]
     found = calculus.curvature_spectrum(

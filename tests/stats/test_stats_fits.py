@@ -45,12 +45,11 @@ def compare(model, data, rtol=1e-5, **options):
         np.testing.assert_allclose(fit.parameters[parameter], value, rtol=rtol, atol=1e-7, err_msg=parameter)
 
 
-RARE = pytest.mark.exhaustive  # 2 s each to compile; with a prior the closed forms are compared with SciPy too
+QUICK = ("laplace", "bernoulli", "linear, prior")
+RARE = pytest.mark.exhaustive  # each a solver of its own to compile; the closed forms are compared with SciPy besides
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=RARE) if "," in name and name != "linear, prior" else name for name in MODELS]
-)
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=RARE) for name in MODELS])
 def test_the_closed_form_is_what_minimisation_finds(name, double):
     compare(*MODELS[name], steps=200, tol=1e-9)
 
@@ -127,6 +126,7 @@ def test_an_nll_over_ever_more_examples_is_the_cross_entropy_of_the_truth():
     assert float(best) == pytest.approx(float(stats.entropy(p)), abs=0.01)
 
 
+@pytest.mark.exhaustive  # a solver compiled for four samples at once
 def test_fits_are_mapped_over_stacked_data_and_priors():
     stack = jnp.asarray(RANDOM.normal(size=(4, 25)), jnp.float32)
     fits = jax.vmap(lambda x: stats.fit_by_minimize(stats.gaussian(), x, steps=50))(stack)
