@@ -56,10 +56,10 @@ def plot_spectrum(spectrum: Spectrum, path: str | PathLike[str] | None = None, *
         title = f"Curvatures from {number(low)} to {number(high)}"
         below = float(weights[values < -1e-3 * max(abs(low), abs(high))].sum())
         samples, steps = spectrum.weights.shape
-        share = f"{below:.1%} are" if below > 5e-4 else "none is"
+        share = f"{below:.1%}" if below > 5e-4 else "none"
         subtitle = (
-            f"Nine tenths lie between {number(inner[0])} and {number(inner[1])}, {share} clearly negative. "
-            f"Lanczos quadrature: {plural(samples, 'vector')}, {plural(steps, 'step')} each."
+            f"Nine tenths between {number(inner[0])} and {number(inner[1])}, {share} clearly negative "
+            f"(Lanczos, {plural(samples, 'vector')} × {plural(steps, 'step')})"
         )
         figure = new_figure(title, subtitle, handles, height=2.6, width=7.0)
         axes = figure.subplots()
@@ -69,7 +69,7 @@ def plot_spectrum(spectrum: Spectrum, path: str | PathLike[str] | None = None, *
         ends = {"color": VERMILLION, "marker": "|", "ms": 12, "mew": 2, "ls": "none"}
         axes.plot([low, high], [0.03, 0.03], transform=axes.get_xaxis_transform(), **ends)
         axes.set_xlabel("eigenvalue of the Hessian")
-        axes.set_ylabel("share of the eigenvalues for each unit")
+        axes.set_ylabel("share for each unit")
         if path is not None:
             save_figure(where, figure, path)
     return figure

@@ -203,7 +203,7 @@ def test_the_trace_is_within_four_standard_errors_and_exact_for_a_diagonal():
     np.testing.assert_allclose(exact.standard_error, 0, atol=1e-5)
 
 
-@pytest.mark.exhaustive  # twenty vectors of thirty steps; the exact one below is quick
+@pytest.mark.exhaustive  # twenty vectors of thirty steps
 def test_the_spectrum_has_the_moments_and_the_distribution_of_the_eigenvalues():
     eigenvalues = np.r_[np.linspace(-1, 1, 190), np.linspace(4, 5, 10)]
     found = calculus.curvature_spectrum(
@@ -224,6 +224,7 @@ def test_the_spectrum_has_the_moments_and_the_distribution_of_the_eigenvalues():
     assert np.trapezoid(np.abs(density - bells), points) < 0.15
 
 
+@pytest.mark.exhaustive  # Lanczos' method in float64, compiled for four numbers
 def test_with_as_many_steps_as_parameters_the_quadrature_is_exact_for_its_vector():
     matrix = symmetric(np.array([1.0, 2.0, 2.0, 7.0]))
     with jax.enable_x64(True):

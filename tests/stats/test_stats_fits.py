@@ -45,7 +45,7 @@ def compare(model, data, rtol=1e-5, **options):
         np.testing.assert_allclose(fit.parameters[parameter], value, rtol=rtol, atol=1e-7, err_msg=parameter)
 
 
-QUICK = ("laplace", "bernoulli", "linear, prior")
+QUICK = ("laplace", "linear, prior")
 RARE = pytest.mark.exhaustive  # each a solver of its own to compile; the closed forms are compared with SciPy besides
 
 
