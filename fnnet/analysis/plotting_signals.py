@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fnnet.analysis.flatness import Saturation
+from fnnet.analysis.dead_units import Saturation
 from fnnet.analysis.signals import SignalPropagation
 from fnnet.errors import DataError, StructureError
 from fnnet.report.scales import log_ticks

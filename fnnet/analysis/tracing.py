@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnnet.analysis.bending import WHOLE, Bend, Depends, Walk
+from fnnet.analysis.interpreter import WHOLE, Bend, Depends, Walk
 from fnnet.errors import DataError, ShapeError, StructureError, is_concrete
 from fnnet.nn.base import OBSERVER, Layer, LayerLike, apply_layer, as_layer, of_function
 from fnnet.recipes import describe, recipe_of, split

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnnet.analysis.watching import Watcher, checked_inputs, compiled, function_of, kind, state_of
+from fnnet.analysis.intermediates import Watcher, checked_inputs, compiled, function_of, kind, state_of
 from fnnet.errors import StructureError, check_number
 from fnnet.nn import as_layer, identity
 from fnnet.nn.base import Layer, LayerLike

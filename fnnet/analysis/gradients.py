@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnnet.analysis.intermediates import Watcher, checked_inputs, compiled, state_of
 from fnnet.analysis.objectives import as_objective
-from fnnet.analysis.watching import Watcher, checked_inputs, compiled, state_of
 from fnnet.errors import ShapeError
 from fnnet.nn import as_layer
 from fnnet.nn.base import Layer, LayerLike
