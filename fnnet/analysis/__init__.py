@@ -1,8 +1,8 @@
 """What a network looks like inside: signals, saturation, linear regions, loss surfaces, representations.
 
-- Linear regions: a model is traced and its jaxpr interpreted for where it bends (``tracing``, ``interpreter``): once
-  for the sides of its units (``patterns``), once for its matrices in float64 (``stages``), with which lines (``pieces``)
-  and boxes of the plane (``regions``, ``polygons``) are cut, and regions counted (``counting``) or bounded (``bounds``).
+- Linear regions: a model is traced and its jaxpr interpreted for where it bends (``tracing``, ``interpreter``), once
+  for the sides of its units (``patterns``) and once for its matrices in float64 (``stages``); with these, segments
+  (``pieces``) and boxes (``regions``, ``polygons``) are cut, regions counted (``counting``) or bounded (``bounds``).
 - Signals: what layers give (``intermediates``), how it changes what comes out (``gradients``), how both grow or fade
   (``signals``), and which units pass nothing on (``dead_units``).
 - Loss surfaces: a loss of the parameters (``objectives``), directions (``directions``), and slices (``slices``).

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnnet.analysis.intermediates import Watcher, checked_inputs, compiled, state_of
+from fnnet.analysis.checks import checked_inputs, state_of
+from fnnet.analysis.intermediates import Watcher, compiled
 from fnnet.analysis.objectives import as_objective
 from fnnet.errors import ShapeError
 from fnnet.nn import as_layer

@@ -40,7 +40,7 @@ class Joints(NamedTuple):
 
 
 def joints(
-    model: LayerLike, params: PyTree, low: float, high: float, *, state: PyTree = None, tolerance: float = 1e-9
+    model: LayerLike, params: PyTree, low: float, high: float, *, model_state: PyTree = None, tolerance: float = 1e-9
 ) -> Joints:
     """All joints of a piecewise linear model with one input on an interval, and the slopes between them.
 
@@ -54,7 +54,7 @@ def joints(
         params: its parameters.
         low: left end, finite.
         high: right end, more than ``low``. Joints at the ends do not count.
-        state: its state, if it has any.
+        model_state: of the layers, where they have one.
         tolerance: the part of the interval below which joints are one.
 
     Returns:
@@ -79,14 +79,14 @@ def joints(
     where = "joints"
     check_interval(where, low, high)
     check_number(where, "tolerance", tolerance, low=0.0, high=1.0)
-    stages = stages_of(where, model, params, state, (1,))
+    stages = stages_of(where, model, params, model_state, (1,))
     low, high = float(low), float(high)
     found = _cut(where, stages, np.array([low]), np.array([high]), tolerance)
     return Joints(found.points[:, 0], found.values, found.slopes / (high - low))
 
 
 def linear_pieces(
-    model: LayerLike, params: PyTree, start: Any, stop: Any, *, state: PyTree = None, tolerance: float = 1e-9
+    model: LayerLike, params: PyTree, start: Any, stop: Any, *, model_state: PyTree = None, tolerance: float = 1e-9
 ) -> LinearPieces:
     """The linear regions that a segment in input space passes, exactly, and the joints between them.
 
@@ -97,7 +97,7 @@ def linear_pieces(
         params: its parameters.
         start: one input without its batch axis, such as (features,) or (height, width, channels).
         stop: another one of the same shape.
-        state: its state, if it has any.
+        model_state: of the layers, where they have one.
         tolerance: the part of the segment below which joints are one.
 
     Returns:
@@ -126,7 +126,7 @@ def linear_pieces(
     if not (np.isfinite(start).all() and np.isfinite(stop).all()) or (start == stop).all():
         raise HyperparameterError(where, "start and stop have to be finite and to differ, else there is no segment.")
     check_number(where, "tolerance", tolerance, low=0.0, high=1.0)
-    stages = stages_of(where, model, params, state, start.shape)
+    stages = stages_of(where, model, params, model_state, start.shape)
     found = _cut(where, stages, start.ravel(), stop.ravel(), tolerance)
     return found._replace(points=found.points.reshape(-1, *start.shape))
 

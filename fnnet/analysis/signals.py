@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnnet.analysis.checks import checked_inputs
 from fnnet.analysis.gradients import forward_and_backward
-from fnnet.analysis.intermediates import checked_inputs, compiled, kind
+from fnnet.analysis.intermediates import compiled, kind
 from fnnet.errors import ShapeError, StructureError, check_key, check_size
 from fnnet.nn import as_layer
 from fnnet.nn.base import LayerLike

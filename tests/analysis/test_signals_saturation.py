@@ -7,7 +7,7 @@ import pytest
 
 from fnnet import nn
 from fnnet.analysis import saturation
-from fnnet.errors import HyperparameterError, StructureError
+from fnnet.errors import DataError, HyperparameterError, StructureError
 
 pytestmark = pytest.mark.pending
 
@@ -62,6 +62,9 @@ def test_units_are_channels_and_what_mixes_units_is_no_activation():
 
 
 def test_mistakes_meet_a_sentence():
+    diverged = {"kernel": jnp.full((3, 2), jnp.nan), "bias": jnp.zeros(2)}, ()
+    with pytest.raises(DataError, match=r"params/0/kernel has a value that is not finite"):
+        saturation(nn.chain(nn.dense(2), nn.relu), diverged, A)  # or all of its units would be dead
     with pytest.raises(StructureError, match="no part that is a plain function"):
         saturation(nn.dense(2), nn.dense(2).init(jax.random.key(0), A)[0], A)
     with pytest.raises(HyperparameterError, match=r"threshold is 0, but it has to be .*more than 0"):
