@@ -24,8 +24,8 @@ from fnnet.analysis.intermediates import layer_inputs, layer_outputs
 from fnnet.analysis.objectives import evaluation_loss
 from fnnet.analysis.patterns import activation_pattern
 from fnnet.analysis.pieces import Joints, LinearPieces, joints, linear_pieces
-from fnnet.analysis.plotting_regions import plot_regions
-from fnnet.analysis.plotting_signals import plot_saturation, plot_signal_propagation
+from fnnet.analysis.plotting_regions import plot_joints, plot_regions
+from fnnet.analysis.plotting_signals import plot_gradient_norms, plot_saturation, plot_signal_propagation
 from fnnet.analysis.plotting_similarity import plot_representations
 from fnnet.analysis.plotting_slices import plot_loss_slice
 from fnnet.analysis.regions import LinearRegions, linear_regions
@@ -63,6 +63,8 @@ __all__ = [
     "loss_slice",
     "max_linear_regions",
     "plane_svd",
+    "plot_gradient_norms",
+    "plot_joints",
     "plot_loss_slice",
     "plot_regions",
     "plot_representations",

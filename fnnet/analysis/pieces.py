@@ -31,12 +31,15 @@ class LinearPieces(NamedTuple):
 class Joints(NamedTuple):
     """Where a function of one number bends: ``positions`` (joints,) in order, ``values`` (joints, *output) there.
 
-    ``slopes`` (joints + 1, *output) are the derivatives of the pieces between them, from left to right.
+    ``slopes`` (joints + 1, *output) are the derivatives of the pieces between them, from left to right. ``ends`` (2,)
+    are those of the interval, and ``end_values`` (2, *output) the outputs there.
     """
 
     positions: np.ndarray
     values: np.ndarray
     slopes: np.ndarray
+    ends: np.ndarray
+    end_values: np.ndarray
 
 
 def joints(
@@ -58,7 +61,7 @@ def joints(
         tolerance: the part of the interval below which joints are one.
 
     Returns:
-        `Joints` with ``positions``, ``values`` and ``slopes``, NumPy arrays of float64.
+        `Joints`, NumPy arrays of float64.
 
     Raises:
         StructureError: the model is not piecewise linear, jumps, or is traced.
@@ -80,9 +83,10 @@ def joints(
     check_interval(where, low, high)
     check_number(where, "tolerance", tolerance, low=0.0, high=1.0)
     stages = stages_of(where, model, params, model_state, (1,))
-    low, high = float(low), float(high)
-    found = _cut(where, stages, np.array([low]), np.array([high]), tolerance)
-    return Joints(found.points[:, 0], found.values, found.slopes / (high - low))
+    ends = np.array([low, high], np.float64)
+    found = _cut(where, stages, ends[:1], ends[1:], tolerance)
+    end_values = stages.output(stages.values(ends[:, None])[0]).reshape(2, *stages.output_shape)
+    return Joints(found.points[:, 0], found.values, found.slopes / (ends[1] - ends[0]), ends, end_values)
 
 
 def linear_pieces(

@@ -86,9 +86,12 @@ def signal_propagation(
     n·σ²/2 in each layer of n inputs, and that of gradients on their way back by m·σ²/2 in one of m units: it stays
     for σ² = 2/n (He). For activations that are nearly linear around 0 the factors are n·σ² and m·σ² (Glorot).
 
+    Numbers of float32 end at 1e±38, where a dozen layers may lead: a variance of 0 or infinity may be one beyond them.
+    With inputs of float64 they end at 1e±308: call it inside of ``with jax.enable_x64(True):`` alone.
+
     Args:
         model: a layer.
-        inputs: array (batch, …).
+        inputs: array (batch, …), in whose precision everything is computed.
         key: of all draws; draw i is the same however many there are.
         draws: initialisations, a positive integer.
         initializer: ``(key, shape, dtype) -> array`` to draw the kernels of dense and convolutional layers in place of

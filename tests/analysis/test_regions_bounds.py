@@ -13,8 +13,6 @@ from fnnet import nn
 from fnnet.analysis import count_linear_regions, linear_regions_upper_bound, max_linear_regions, plane_svd, plot_svd
 from fnnet.errors import DataError, HyperparameterError, ShapeError
 
-pytestmark = pytest.mark.pending
-
 LECTURE = [[0.19, 1.84], [-0.97, -0.93]]
 
 
@@ -57,9 +55,7 @@ def test_no_net_has_more_regions_than_the_upper_bound(numbers):
     assert 1 <= found.regions <= linear_regions_upper_bound(2, [4, 4])
 
 
-@pytest.mark.parametrize(
-    ("inputs", "widths"), [(0, [3]), (2, []), (2, [3, 0]), (2, 3), (1.5, [3]), (2, "3")]
-)
+@pytest.mark.parametrize(("inputs", "widths"), [(0, [3]), (2, []), (2, [3, 0]), (2, 3), (1.5, [3]), (2, "3")])
 def test_what_is_no_network_has_no_bound(inputs, widths):
     for bound in (max_linear_regions, linear_regions_upper_bound):
         with pytest.raises(HyperparameterError):

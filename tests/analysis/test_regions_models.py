@@ -9,8 +9,6 @@ from fnnet import nn
 from fnnet.analysis import activation_pattern, count_linear_regions, joints, linear_pieces
 from fnnet.errors import DataError, ShapeError, StructureError
 
-pytestmark = pytest.mark.pending
-
 IMAGE = (4, 4, 1)
 SMALL = nn.mlp([5, 4, 1])
 

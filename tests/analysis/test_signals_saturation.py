@@ -9,8 +9,6 @@ from fnnet import nn
 from fnnet.analysis import saturation
 from fnnet.errors import DataError, HyperparameterError, StructureError
 
-pytestmark = pytest.mark.pending
-
 A = np.linspace(-8, 8, 60, dtype=np.float32).reshape(20, 3)
 SLOPES = {
     "logistic": (nn.logistic, lambda a: np.exp(-a) / (1 + np.exp(-a)) ** 2),
@@ -39,7 +37,7 @@ def test_a_unit_is_flat_where_the_derivative_of_its_own_activation_is_small():
 
 def test_dead_units_are_those_that_no_example_activates_in_each_of_many_models():
     model = nn.mlp([6, 2])
-    params, _ = model.init(jax.random.key(0), A)
+    params = {"kernel": jnp.ones((3, 6)), "bias": jnp.zeros(6)}, (), {"kernel": jnp.ones((6, 2)), "bias": jnp.zeros(2)}
     # So many units of each model get a bias that no example overcomes.
     biases = jnp.stack([jnp.where(jnp.arange(6) < count, -1e3, 1e3) for count in (0, 2, 6)])
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), params)
