@@ -115,9 +115,9 @@ def signal_propagation(
     >>> from fnnet import nn
     >>> x = jax.random.normal(jax.random.key(0), (10, 100))
     >>> thin = nn.initializers.normal(0.01)  # variance 1e-4 = 0.01 / n, so a relu layer leaves 0.005 of it
-    >>> found = signal_propagation(nn.mlp([100] * 3), x, jax.random.key(1), initializer=thin).of("dense")
+    >>> found = signal_propagation(nn.mlp([100] * 2), x, jax.random.key(1), initializer=thin).of("dense")
     >>> found.layers, [f"{variance:.0e}" for variance in found.activations.variance.mean(axis=0).tolist()]
-    (('0', '2', '4'), ['1e-02', '5e-05', '2e-07'])
+    (('0', '2'), ['1e-02', '5e-05'])
     """
     check_size("signal_propagation", "draws", draws)
     check_key("signal_propagation", key)

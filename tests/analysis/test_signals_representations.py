@@ -57,10 +57,10 @@ def test_what_is_the_same_for_all_examples_is_like_nothing():
 
 
 def test_every_layer_is_compared_with_every_other_in_each_of_many_models():
-    outputs = {str(k): RNG.normal(size=(2, 10, width)).astype(np.float32) for k, width in enumerate((5, 5, 2))}
+    outputs = {str(k): RNG.normal(size=(2, 10, width)).astype(np.float32) for k, width in enumerate((5, 2))}
     first, second = ({name: y[lane] for name, y in outputs.items()} for lane in range(2))
     found = compare_representations(first, second)
-    assert found.first == found.second == ("0", "1", "2")
+    assert found.first == found.second == ("0", "1")
     expected = [[by_kernels(a, b) for b in second.values()] for a in first.values()]
     np.testing.assert_allclose(found.similarity, expected, rtol=1e-3)
     mapped = jax.vmap(compare_representations, in_axes=(None, 0))(first, outputs).similarity
