@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.errors import FileError
-from fnnet.recipes import describe
 from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.costs import Cost
 from fnnet.sweeps.drawing import Trial
@@ -29,7 +28,7 @@ from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.ledger import Ledger
 from fnnet.sweeps.memory import machine_memory, one_lane
 from fnnet.sweeps.packs import Packs
-from fnnet.sweeps.planning import Group, GroupKey, check_group, check_ranges, group_trials
+from fnnet.sweeps.planning import Group, GroupKey, check_group, check_ranges, group_trials, labelled
 from fnnet.sweeps.plans import GroupPlan, Plan, plan_group
 from fnnet.sweeps.results import Sweep
 from fnnet.sweeps.timing import remembered, settle
@@ -66,9 +65,10 @@ class Campaign:
         self.book = Book(work.period)
         self.past: list[Generation] = []
         self._packs: dict[GroupKey, Packs] = {}
+        self._labels: dict[GroupKey, str] = {}
         self._placed: dict[Any, Any] = {}
         self._plans = {planned.group.key: planned for planned in plan.groups}
-        self._groups = group_trials(learner, trials)
+        self._regroup()
         self._likes: dict[GroupKey, TrainState] = {}
         self._runs = work.runs(range(len(trials)))
         self.over = False
@@ -129,7 +129,7 @@ class Campaign:
             inherit(self.trials, generation.parents, generation.spread, self.space, number, self.work.key),
         )
         if self.trials != before:
-            self._groups = group_trials(self.learner, self.trials)
+            self._regroup()
             check_ranges(self.learner, self.trials)
         if not closed and generation.warm:
             if any(self.book.generation(run) >= number for run in self._sources(generation)):
@@ -164,9 +164,14 @@ class Campaign:
         if not packs.settled:
             width = settle(packs, steps, generation, self._name(group), lambda lanes: self._planned(group, lanes))
             if width is not None and self.ledger is not None:
-                self.ledger.note_width(label(group), width)
+                self.ledger.note_width(self._labels[group.key], width)
             steps = {run: step for run, step in steps.items() if self.book.goes_on(run, step)}
         packs.train(steps, generation)
+
+    def _regroup(self) -> None:
+        """Divides the trials by structure, each of which has a label."""
+        self._groups = group_trials(self.learner, self.trials)
+        self._labels = labelled(self._groups, self._labels)
 
     def _name(self, group: Group) -> Hashable:
         """What a program is known by, for the width that was found for it."""
@@ -183,13 +188,14 @@ class Campaign:
             if planned is None:  # the scheduler has combined what was not combined before
                 check_group(group, self.space, self.work.train, self.work.validation, self.work.batch_size)
                 planned = self._planned(group, self.lanes)
-            width = self.ledger.width(label(group)) if self.ledger else None
+            label = self._labels[group.key]
+            width = self.ledger.width(label) if self.ledger else None
             width = remembered(self._name(group)) if width is None else width
             if self.lanes.others and width is not None:
                 planned = self._planned(group, self.lanes.of_width(width))
             self._packs[group.key] = packs = Packs(group, self.work, planned.lanes, planned.at_once, self)
-            if label(group) in self._costs:
-                packs.cost = Cost.of(self._costs[label(group)])
+            if label in self._costs:
+                packs.cost = Cost.of(self._costs[label])
         packs.assign(group)
         return packs
 
@@ -277,9 +283,9 @@ class Campaign:
         # Nothing that is on a device is kept for the results.
         self._ways = {key: (packs.lanes, packs.at_once) for key, packs in self._packs.items()}
         costs = dict(self._costs)
-        for (build, names), packs in self._packs.items():
-            runs = sum(keys[run[0]] == (build, names) for run in self._runs if run in self.book)
-            costs[label(packs.group)] = build.shown | packs.cost.facts(runs) | {"lanes": str(packs.lanes)}
+        for key, packs in self._packs.items():
+            runs = sum(keys[run[0]] == key for run in self._runs if run in self.book)
+            costs[self._labels[key]] = packs.group.build.shown | packs.cost.facts(runs) | {"lanes": str(packs.lanes)}
         self._packs.clear()
         one = self.work.train.inputs
         trained = Trained(
@@ -306,12 +312,6 @@ def lost(ledger: Ledger | None) -> FileError:
         f"{where} lacks states of runs from which others went on, so that these cannot be trained again. Delete the "
         f"folder, or choose another out=.",
     )
-
-
-def label(group: Group) -> str:
-    """A structure in words that another process finds too."""
-    static = [f"{name}={describe(value)}" for name, value in group.build.static]
-    return ", ".join([*static, *group.hyperparameters])
 
 
 def never() -> bool:

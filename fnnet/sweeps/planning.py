@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -81,6 +82,22 @@ def group_trials(learner: Callable[..., Learner], trials: list[Trial]) -> list[G
         columns = {name: np.asarray([trials[n].traced[name] for n in numbers]) for name in names}
         groups.append(Group(build, numbers, {name: narrowed(name, column) for name, column in columns.items()}))
     return groups
+
+
+def labelled(groups: Sequence[Group], known: Mapping[GroupKey, str]) -> dict[GroupKey, str]:
+    """A label for each structure, which another process finds too, beside those that are ``known``.
+
+    Structures of the same words, such as two lambdas, are numbered in the order in which they appear.
+    """
+    labels = dict(known)
+    for group in groups:
+        if group.key in labels:
+            continue
+        static = [f"{name}={describe(value)}" for name, value in group.build.static]
+        words, taken = ", ".join([*static, *group.hyperparameters]), set(labels.values())
+        numbered = (f"{words} ({number})" for number in itertools.count(2))
+        labels[group.key] = next(label for label in itertools.chain([words], numbered) if label not in taken)
+    return labels
 
 
 def narrowed(name: str, column: np.ndarray) -> np.ndarray:
