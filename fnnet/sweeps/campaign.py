@@ -273,8 +273,15 @@ class Campaign:
             self.learner, self.space, self.trials, self.work, self.plan, self.lanes, None, None, Progress.none(), never
         )
         alone.lets_go = False
+        status = self.book.status(run)
+        if status == RUNNING or any(generation.copies for generation in self.past):
+            raise FileError(
+                "sweep",
+                f"{self.ledger.folder if self.ledger else 'the folder'} no longer has the state of trial {run[0]}, "
+                f"since another call has gone on with it. Take what that call returned.",
+            )
         # One that has diverged or stopped does so again.
-        until = self.book.step(run) if self.book.status(run) == FINISHED else self._end(run)
+        until = self.book.step(run) if status == FINISHED else self._end(run)
         Packs(group, self.work, *self._ways[group.key], alone).train({run: until}, 0)
         return alone.book.find(run)
 

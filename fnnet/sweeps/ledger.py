@@ -64,8 +64,11 @@ class Ledger:
         folder = Path(out)
         if folder.exists() and not folder.is_dir():
             raise FileError("sweep", f"out={str(folder)!r} is a file, but a folder is needed.")
-        folder.mkdir(parents=True, exist_ok=True)
-        ledger = cls(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            ledger = cls(folder)
+        except OSError as error:
+            raise FileError("sweep", f"out={str(folder)!r} cannot be written: {error.strerror or error}.") from error
         try:
             path = folder / ASKED
             for half in (half for name in FILES for half in folder.glob(f".{name}.*")):  # cut off by a kill
@@ -118,7 +121,7 @@ class Ledger:
 
     def note_past(self, past: Sequence[Generation]) -> None:
         """Writes down what was decided, and what came of it, by which the next decision is made."""
-        write_atomically(self.folder / PAST, _json([generation.record() for generation in past]))
+        self._keep(self.folder / PAST, _json([generation.record() for generation in past]))
 
     def costs(self) -> dict[str, dict[str, Any]]:
         """What earlier calls have spent, by structure."""
@@ -133,7 +136,7 @@ class Ledger:
     def note_width(self, label: str, width: int) -> None:
         """Writes it down."""
         known = _read_json(self.folder / WIDTHS, dict) or {}
-        write_atomically(self.folder / WIDTHS, _json(known | {label: width}))
+        self._keep(self.folder / WIDTHS, _json(known | {label: width}))
 
     def due(self) -> bool:
         """Whether it is time to write what is in flight."""
@@ -146,12 +149,7 @@ class Ledger:
             return
         self._number += 1
         path = self.folder / PARTS / f"{self._number:08d}.safetensors"
-        try:
-            write_atomically(path, _bytes(part))
-        except OSError as error:  # a full disk must not take the finished runs along
-            if not self._failed:
-                self._failed = True
-                warnings.warn(f"sweep: {path} could not be written: {error}", FnnetWarning, stacklevel=2)
+        if not self._keep(path, _bytes(part)):
             return
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), part.states)
         part.read, part.path = _reader(path, lambda: like), path
@@ -160,6 +158,17 @@ class Ledger:
         for old in replaced:
             if old.path is not None:
                 old.path.unlink(missing_ok=True)
+
+    def _keep(self, path: Path, content: bytes) -> bool:
+        """Writes a file, and says whether it could: a full disk must not take the finished runs along."""
+        try:
+            write_atomically(path, content)
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                warnings.warn(f"sweep: {path} could not be written: {error}", FnnetWarning, stacklevel=3)
+            return False
+        return True
 
     def finish(self, sweep: Sweep) -> None:
         """Writes tables, the best model, and what was decided and spent."""

@@ -21,6 +21,7 @@ from fnnet.sweeps.ensembles import Ensemble, ensemble
 from fnnet.sweeps.generations import bracket
 from fnnet.sweeps.importance import importance
 from fnnet.sweeps.plans import Plan
+from fnnet.sweeps.space import is_whole
 from fnnet.sweeps.tables import divergence, run_table, status
 from fnnet.sweeps.trained import Trained, predicted, states
 from fnnet.train.history import History
@@ -143,7 +144,7 @@ class Sweep:
             HyperparameterError: there is no such trial, or ``confidence`` is out of range.
         """
         for trial in (first, second):
-            if not (isinstance(trial, int | np.integer) and 0 <= trial < len(self.trials)):
+            if not (is_whole(trial) and 0 <= trial < len(self.trials)):
                 raise HyperparameterError(
                     "sweep.compare", f"there is no trial {trial!r}: the sweep has trials 0 to {len(self.trials) - 1}."
                 )
@@ -162,10 +163,8 @@ class Sweep:
                 "sweep.run", f"there is no run of trial {trial} and seed {seed}{within_fold}: {self._why_not(run)}."
             )
         part, lane = self._book.find(run)
+        part, lane = (part, lane) if part.kept else self._trained.again(run)
         states = part.load()
-        if states is None:
-            part, lane = self._trained.again(run)
-            states = part.load()
         work, count = self._trained.work, self._book.evaluations(run)
         state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), states)
         state = state._replace(status=jnp.int32(status(self._trained, run)), key=work.keys([run])[0])
@@ -221,10 +220,11 @@ class Sweep:
             Pytrees like ``run.params`` and ``run.model_state``, each array with a leading axis of runs.
 
         Raises:
+            HyperparameterError: ``rows`` are no numbers of rows.
             StructureError: the runs are of several structures, or some were not begun.
         """
         wanted = range(len(self._runs)) if rows is None else np.asarray(rows).ravel().tolist()
-        if not len(wanted) or not all(isinstance(row, int) and 0 <= row < len(self._runs) for row in wanted):
+        if not len(wanted) or not all(is_whole(row) and 0 <= row < len(self._runs) for row in wanted):
             raise HyperparameterError(
                 "sweep.stacked",
                 f"rows is {rows!r}, but numbers of rows of the table, 0 to {len(self._runs) - 1}, are needed.",
