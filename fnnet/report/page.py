@@ -41,7 +41,8 @@ def write_page(
     Args:
         table: a DataFrame with a row a run: trial, seed, fold if there are folds, hyperparameters, scores with a
             slash in their name, status, epochs and seconds, such as ``sweep.table``.
-        history: a DataFrame with a row a run and epoch: trial, seed, fold, epoch, scores; None leaves the curves out.
+        history: a DataFrame with a row a run and evaluation: trial, seed, fold, epoch, scores; None leaves the curves
+            out.
         asked: what the sweep was asked for, as in its ``asked.json``; ``monitor`` has to have a ``name`` and
             ``maximize``, all else may be missing.
         path: of the file.
@@ -160,11 +161,18 @@ def call_of(asked: Mapping[str, Any]) -> str:
     else:
         written = [f"    points,  # a list of {len(space or ())} points, the hyperparameters of the table"]
     data = "train, validation=validation" if "validation" in (asked.get("data") or {}) else "train"
-    options: tuple[str, ...] = ("trials", "seeds", "folds", "epochs", "batch_size", "sampler")
+    options: tuple[str, ...] = ("trials", "seeds", "folds", "epochs", "batch_size", "sampler", "share")
     if not isinstance(space, Mapping):
         options = tuple(name for name in options if name not in ("trials", "sampler"))
-    given = [f"    {name}={asked[name]!r}," for name in options if asked.get(name) is not None]
-    if asked.get("evaluate_every") not in (None, _steps_of_an_epoch(asked)):
+    given = [f"    {name}={asked[name]!r}," for name in options if asked.get(name) not in (None, [])]
+    if asked.get("each"):
+        given.append("    # epochs= was a dimension: each trial had its own, the column epochs of the table")
+    if asked.get("monitor"):
+        given.append(f"    monitor={asked['monitor']['name']!r},")
+    if asked.get("scheduler"):
+        made = "fnnet.schedulers." if "(" in asked["scheduler"] else ""  # a function of the user is called by its name
+        given.append(f"    scheduler={made}{asked['scheduler']},")
+    if asked.get("evaluate_every") not in (None, asked.get("updates_an_epoch")):
         given.append(f'    evaluate_every="{asked["evaluate_every"]} steps",')
     if asked.get("early_stopping"):
         given.append(f"    early_stopping=fnnet.EarlyStopping({', '.join(f'{n:g}' for n in asked['early_stopping'])}),")
@@ -172,12 +180,3 @@ def call_of(asked: Mapping[str, Any]) -> str:
         given.append(f'    key=jax.random.wrap_key_data(jax.numpy.array({asked["key"]}, dtype="uint32")),')
     learner = str(asked.get("learner", "learner")).rpartition(".")[2]  # as it is called where it is at hand
     return "\n".join(["fnnet.sweep(", f"    {learner},", *written, f"    {data},", *given, ")"])
-
-
-def _steps_of_an_epoch(asked: Mapping[str, Any]) -> int | None:
-    """Evaluations are an epoch apart unless told, and a file has the number of steps; None where it cannot be known."""
-    try:
-        rows, size, folds = asked["data"]["train"]["inputs"][1], asked["batch_size"], asked.get("folds")
-        return -(-(rows - (rows // folds if folds else 0)) // size)
-    except (KeyError, IndexError, TypeError, ZeroDivisionError):
-        return None

@@ -80,6 +80,10 @@ class Sweep:
         regular = np.arange(1, self.history.epochs + 1) * self._trained.work.period
         return np.minimum(regular[None], np.maximum(ends, 1)[:, None])
 
+    def _epochs(self) -> np.ndarray:
+        """The epochs at each evaluation, (evaluations,); of runs that end between two, the longest."""
+        return np.asarray(self.evaluation_steps().max(axis=0) / self.updates_an_epoch)
+
     @property
     def cost(self) -> Any:
         """A `pandas.DataFrame` with a row a structure: what it cost, and how much of it was of use.
@@ -308,8 +312,10 @@ class Sweep:
         """
         shown: dict[str, Any] = {"monitor": self.monitor, "maximize": self.maximize, "path": path}
         kinds: dict[str, Callable[[], Any]] = {
-            "overview": lambda: report.plot_sweep(self.table, self.history, self.hyperparameters, **shown),
-            "curves": lambda: report.plot_curves(self.history, table=self.table, **shown),
+            "overview": lambda: report.plot_sweep(
+                self.table, self.history, self.hyperparameters, epochs=self._epochs(), **shown
+            ),
+            "curves": lambda: report.plot_curves(self.history, table=self.table, epochs=self._epochs(), **shown),
             "space": lambda: report.plot_space(self.table, self.hyperparameters, **shown),
             "parallel": lambda: report.plot_parallel(self.table, self.hyperparameters, **shown),
             "pairs": lambda: report.plot_pairs(self.table, self.hyperparameters, **shown),

@@ -345,3 +345,24 @@ def test_on_a_phone_only_tables_and_axes_are_wider_than_the_window_and_these_scr
         assert phone.run("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
         wide = "return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth).length"
         assert phone.run(wide) == 2
+
+
+def test_curves_are_those_of_scores_and_the_axis_says_what_it_counts():
+    table, history = swept()
+    told = history.assign(step=6 * history["epoch"], epoch=history["epoch"] / 2)
+    curves = held(page(table, told, ASKED))["history"]
+    assert (curves["counts"], curves["epochs"][:2]) == ("epoch", [0.5, 1.0])
+    assert set(curves["scores"]) == {"train/loss", "validation/loss", "validation/accuracy"}
+    assert held(page(table, history.assign(epoch=2 * history["epoch"]), ASKED))["history"]["counts"] == "evaluation"
+
+
+def test_the_call_names_what_decided_and_what_was_shared():
+    asked = ASKED | {
+        "scheduler": "successive_halving(1, 3)", "share": ["data"], "updates_an_epoch": 4, "evaluate_every": 4,
+    }  # fmt: skip
+    call = held(page(*swept(), asked))["reproduce"]
+    compile(call, "call", "eval")
+    for part in ("scheduler=fnnet.schedulers.successive_halving(1, 3)", "share=['data']", "monitor='validation/acc"):
+        assert part in call
+    assert "evaluate_every" not in call
+    assert 'evaluate_every="6 steps"' in held(page(*swept(), asked | {"evaluate_every": 6}))["reproduce"]
