@@ -22,7 +22,7 @@ from fnnet.sweeps.generations import bracket
 from fnnet.sweeps.importance import importance
 from fnnet.sweeps.plans import Plan
 from fnnet.sweeps.space import is_whole
-from fnnet.sweeps.tables import divergence, run_table, status
+from fnnet.sweeps.tables import divergence, run_table, scores_in_common, status
 from fnnet.sweeps.trained import Trained, predicted, states
 from fnnet.train.history import History
 from fnnet.train.run import Run
@@ -90,8 +90,9 @@ class Sweep:
 
         With ``out=`` it holds what earlier calls have spent too, but not what a killed one has.
 
-        Columns: the structure's static hyperparameters, runs, ``compile_seconds``, ``seconds`` in training, updates,
-        ``seconds_a_step`` (of one run), ``seconds_a_run``, lanes computed at once, and the shares of the computed
+        Columns: the structure's static hyperparameters, ``runs``, ``compile_seconds``, ``seconds`` in training,
+        ``updates`` of runs that went on, those of lanes that had a run (``occupied``) and of all lanes (``computed``),
+        ``seconds_a_step`` (of one run), ``seconds_a_run``, how ``lanes`` were computed, and the shares of the computed
         updates that were ``padding`` (lanes without a run) and for ``finished`` runs.
         """
         import pandas as pd
@@ -118,7 +119,11 @@ class Sweep:
 
     @property
     def best(self) -> Any:
-        """The winning row of the table; with folds, the best one of the trial whose mean is the best."""
+        """The winning row of the table; with folds, the best one of the trial whose mean is the best.
+
+        Each run counts with its best evaluation, so that the winner of a halving or of another scheduler may be a
+        run that it let rest (``status`` "pruned"); the last of ``rungs`` has the trials that went on to the end.
+        """
         return self.table.iloc[best_row(self.table, self.monitor, self.maximize) or 0]
 
     def summary(self, confidence: float = 0.95) -> Any:
@@ -284,16 +289,21 @@ class Sweep:
     def importance(self, *, pairs: bool = False) -> Any:
         """A `pandas.DataFrame` of how much of the score's variance each hyperparameter explains.
 
+        If a scheduler has let trials rest, so that some saw more epochs than others, scores are the best up to the last
+        evaluation that all of them have seen: else what was let rest would seem worse for its hyperparameters.
+
         Args:
             pairs: whether pairs of hyperparameters are looked at too.
 
         Raises:
-            DataError: there are too few runs with a score.
+            HyperparameterError: fewer than 6 different settings have a score.
             MissingPackageError: scikit-learn is not installed.
 
         Source: Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter importance", 2014.
         """
-        return importance(self.table, self.hyperparameters, self.monitor, pairs=pairs)
+        scores = scores_in_common(self._trained, self._runs)
+        table = self.table if scores is None else self.table.assign(**{self.monitor: scores})
+        return importance(table, self.hyperparameters, self.monitor, pairs=pairs)
 
     def plot(self, path: str | os.PathLike[str], kind: str = "overview") -> None:
         """Draws a figure.

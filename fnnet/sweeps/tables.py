@@ -53,6 +53,25 @@ def status(trained: Trained, run: RunId) -> int:
     return code
 
 
+def scores_in_common(trained: Trained, runs: Sequence[RunId]) -> np.ndarray | None:
+    """The scores of runs, (runs,), after as many evaluations as all have seen that a scheduler let rest or go on.
+
+    None if it let none rest, so that runs have the length that they were asked for.
+    """
+    book, monitor = trained.book, trained.work.monitor
+    codes = {run: status(trained, run) for run in runs if run in book}
+    if PRUNED not in codes.values():
+        return None
+    # What has diverged or stopped early would have gone no further.
+    seen = min(book.evaluations(run) for run, code in codes.items() if code in (PRUNED, FINISHED, RUNNING))
+    scores = np.full(len(runs), np.nan)
+    for row, run in enumerate(runs):
+        curve = book.curve(run, monitor.name)[:seen]
+        best = _best_epoch(curve, book.since(run), monitor)
+        scores[row] = np.nan if best is None else curve[best]
+    return scores
+
+
 def _best_epoch(curve: np.ndarray, since: int, monitor: Monitor) -> int | None:
     """The evaluation whose parameters a run has kept: the best one ``since`` they are its own, or the last."""
     own = np.where(np.arange(len(curve)) >= since, curve, np.nan)

@@ -2,12 +2,13 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 import fnnet
-from fnnet import hp, losses, nn, optim, schedulers
+from fnnet import hp, losses, nn, optim, report, schedulers, stats
 from fnnet.errors import FileError, FnnetWarning, HyperparameterError
-from fnnet.sweeps import ledger
+from fnnet.sweeps import comparing, ledger
 
 
 def activated(learning_rate, function):
@@ -62,3 +63,31 @@ def test_a_folder_that_cannot_be_is_named_before_anything_is_computed(sweep_flow
 def test_a_mask_is_not_taken_for_numbers_of_rows(swept):
     with pytest.raises(HyperparameterError, match="numbers of rows of the table, 0 to 5, are needed"):
         swept.stacked(swept.table["trial"] == 1)
+
+
+def test_importance_after_a_halving_is_that_of_trials_that_are_equally_long(sweep_flowers, space):
+    halved = sweep_flowers(space, trials=12, epochs=4, scheduler=schedulers.successive_halving(1, factor=2))
+    assert set(halved.table["status"]) == {"finished", "pruned"}
+    pd.testing.assert_frame_equal(halved.importance(), sweep_flowers(space, trials=12, epochs=1).importance())
+
+
+def test_a_summary_of_trials_with_unequal_numbers_of_scores():
+    scores = [0.5, 0.7, 0.9, np.nan, np.nan, 0.2, 0.4, 0.1, 0.3]
+    table = pd.DataFrame({"trial": [1, 0, 1, 0, 2, 1, 3, 3, 1], "rate": list("badbcbeeb"), "score": scores})
+    found = comparing.summary(table, ["rate"], "score", True, 0.95).set_index("trial")
+    grouped = table.groupby("trial")["score"]
+    assert found.index.tolist() == [0, 1, 3, 2]
+    pd.testing.assert_series_equal(found["mean"].sort_index(), grouped.mean(), check_names=False)
+    pd.testing.assert_series_equal(found["std"].sort_index(), grouped.std(), check_names=False)
+    assert found["diverged"].sort_index().tolist() == [1, 0, 1, 0]
+    assert found["rate"].sort_index().tolist() == ["a", "b", "c", "e"]
+    for trial in (1, 3):
+        sample = table.query("trial == @trial")["score"].to_numpy()
+        assert tuple(found.loc[trial, ["low", "high"]]) == tuple(stats.bootstrap_interval(sample))
+
+
+def test_figures_of_a_sweep_count_its_epochs(sweep_flowers, space, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(report, "plot_curves", lambda *arguments, epochs, **named: drawn.append(epochs.tolist()))
+    sweep_flowers(space, trials=3, epochs=5, evaluate_every=2).plot(tmp_path / "curves.png", "curves")
+    assert drawn == [[2.0, 4.0, 5.0]]
