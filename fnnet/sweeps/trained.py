@@ -11,7 +11,7 @@ import numpy as np
 from fnnet.sweeps.book import Book, Part, RunId, gathered
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.generations import Generation
-from fnnet.sweeps.lanes import Lanes, spread_out
+from fnnet.sweeps.lanes import Lanes, Placement
 from fnnet.sweeps.planning import GroupKey, narrowed
 from fnnet.sweeps.plans import Plan
 from fnnet.sweeps.programs import group_programs
@@ -64,10 +64,8 @@ def _predicted(trained: Trained, trials: Sequence[Trial], key: GroupKey, runs: S
     best = states(trained, runs).best
     columns = {name: np.asarray([trials[trial].traced[name] for trial, _, _ in runs]) for name in names}
     columns = {name: narrowed(name, column) for name, column in columns.items()}
-    capacity = lanes.capacity(len(runs))
-    positions = lanes.positions(len(runs), capacity)
-    by_lane = spread_out((columns, best.params, best.model_state), positions, capacity)
-    parts = lanes.place(lanes.parts(len(runs), capacity), lanes=True)
+    placement = Placement(lanes, len(runs))
+    by_lane = placement.put((columns, best.params, best.model_state))
     programs = group_programs(build, work.batch_size, work.monitor, lanes)
-    found = programs.predict(parts, *lanes.place(by_lane, lanes=True), lanes.place(inputs, lanes=False))
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[positions], found)
+    found = programs.predict(placement.active, *by_lane, lanes.place(inputs, lanes=False))
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[placement.positions], found)
