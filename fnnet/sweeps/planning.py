@@ -64,6 +64,11 @@ class Group(NamedTuple):
         """What the trials have in common."""
         return self.build, tuple(self.hyperparameters)
 
+    @property
+    def first(self) -> dict[str, Any]:
+        """The traced hyperparameters of the first trial, whose shapes are those of all."""
+        return {name: column[0] for name, column in self.hyperparameters.items()}
+
 
 def cell(value: Any) -> Any:
     """A hyperparameter as a table holds it: numbers, strings and booleans as they are, anything else by name."""
@@ -185,7 +190,7 @@ def described(group: Group) -> str:
     def ask(hyperparameters: dict[str, Any]) -> None:
         said.append(describe(group.build(hyperparameters)))
 
-    jax.eval_shape(ask, {name: column[0] for name, column in group.hyperparameters.items()})
+    jax.eval_shape(ask, group.first)
     return said[0]
 
 
@@ -197,7 +202,7 @@ def choose_monitor_of_all(groups: list[Group], wanted: str | None, validated: bo
         def ask(hyperparameters: dict[str, Any], group: Group = group) -> None:
             said.append(choose_monitor("sweep", group.build(hyperparameters), wanted, validated))
 
-        jax.eval_shape(ask, {name: column[0] for name, column in group.hyperparameters.items()})
+        jax.eval_shape(ask, group.first)
         if said[-1] != said[0]:
             which = _said(dict(group.build.static)) or ", ".join(group.hyperparameters)
             raise HyperparameterError(
@@ -213,7 +218,7 @@ def check_group(group: Group, space: Any, train: Dataset, validation: Dataset | 
 
     Numbers are tracers here, so that a value such as NaN is left to its own lane.
     """
-    first = {name: column[0] for name, column in group.hyperparameters.items()}
+    first = group.first
 
     def check(traced: Sequence[str]) -> None:
         known = {name: value.item() for name, value in first.items() if name not in traced}

@@ -16,6 +16,7 @@ from fnnet.data import Dataset
 from fnnet.data import folds as deal
 from fnnet.data.folding import row_tables
 from fnnet.errors import HyperparameterError, StructureError, within
+from fnnet.sweeps.space import is_whole
 from fnnet.train.learner import Monitor
 from fnnet.train.programs import quickly
 from fnnet.train.stopping import EarlyStopping
@@ -132,7 +133,7 @@ def check_folds(train: Dataset, validation: Any, folds: Any, key: Array) -> Spli
         return None
     if validation is not None:
         raise StructureError("sweep", "folds= takes validation data from the training data, so leave validation= out.")
-    if isinstance(folds, bool) or not isinstance(folds, int | np.integer) or not 2 <= folds <= len(train):
+    if not is_whole(folds) or not 2 <= folds <= len(train):
         raise HyperparameterError(
             "sweep", f"folds is {folds!r}, but it has to be a whole number from 2 to the {len(train)} rows."
         )
