@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnnet import report
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 from fnnet.report.runs import LOSSES, best_row
 from fnnet.sweeps import comparing
 from fnnet.sweeps.book import RunId
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.ensembles import Ensemble, ensemble
-from fnnet.sweeps.generations import bracket
+from fnnet.sweeps.figures import draw
 from fnnet.sweeps.importance import importance
 from fnnet.sweeps.plans import Plan
 from fnnet.sweeps.space import is_whole
-from fnnet.sweeps.tables import divergence, run_table, scores_in_common, status
-from fnnet.sweeps.trained import Trained, predicted, states
+from fnnet.sweeps.tables import divergence, run_table, scores_in_common
+from fnnet.sweeps.trained import Trained, predicted, run_of, states
 from fnnet.train.history import History
 from fnnet.train.run import Run
 
@@ -79,10 +77,6 @@ class Sweep:
         ends = np.array([self._book.step(run) for run in self._runs])
         regular = np.arange(1, self.history.epochs + 1) * self._trained.work.period
         return np.minimum(regular[None], np.maximum(ends, 1)[:, None])
-
-    def _epochs(self) -> np.ndarray:
-        """The epochs at each evaluation, (evaluations,); of runs that end between two, the longest."""
-        return np.asarray(self.evaluation_steps().max(axis=0) / self.updates_an_epoch)
 
     @property
     def cost(self) -> Any:
@@ -171,24 +165,7 @@ class Sweep:
             raise HyperparameterError(
                 "sweep.run", f"there is no run of trial {trial} and seed {seed}{within_fold}: {self._why_not(run)}."
             )
-        part, lane = self._book.find(run)
-        part, lane = (part, lane) if part.kept else self._trained.again(run)
-        states = part.load()
-        work, count = self._trained.work, self._book.evaluations(run)
-        state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), states)
-        state = state._replace(status=jnp.int32(status(self._trained, run)), key=work.keys([run])[0])
-        steps = np.minimum(np.arange(1, count + 1) * work.period, int(state.step))
-        build = self._trained.keys[run[0]][0]
-        return Run(
-            build=build,
-            hyperparameters=dict(self.trials[trial].traced),
-            state=state,
-            history=History({name: self._book.curve(run, name) for name in self.history}, steps),
-            monitor=work.monitor,
-            input_spec=self._trained.input_spec,
-            batch_size=work.batch_size,
-            seconds=self._book.seconds(run),
-        )
+        return run_of(self._trained, self.trials, run)
 
     def _why_not(self, run: RunId) -> str:
         if run in self._runs:
@@ -320,20 +297,7 @@ class Sweep:
             DataError: there is nothing to draw.
             MissingPackageError: matplotlib is not installed.
         """
-        shown: dict[str, Any] = {"monitor": self.monitor, "maximize": self.maximize, "path": path}
-        kinds: dict[str, Callable[[], Any]] = {
-            "overview": lambda: report.plot_sweep(
-                self.table, self.history, self.hyperparameters, epochs=self._epochs(), **shown
-            ),
-            "curves": lambda: report.plot_curves(self.history, table=self.table, epochs=self._epochs(), **shown),
-            "space": lambda: report.plot_space(self.table, self.hyperparameters, **shown),
-            "parallel": lambda: report.plot_parallel(self.table, self.hyperparameters, **shown),
-            "pairs": lambda: report.plot_pairs(self.table, self.hyperparameters, **shown),
-            "rungs": lambda: report.plot_rungs(self.table, bracket(self.rungs, self.best["trial"]), **shown),
-        }
-        if kind not in kinds:
-            raise HyperparameterError("sweep.plot", f"kind is {kind!r}, but it has to be one of {', '.join(kinds)}.")
-        kinds[kind]()
+        draw(self, path, kind)
 
     def __repr__(self) -> str:
         best = self.best
