@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,32 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """How many of the best runs of a sweep are shown, and averaged."""
+
+
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
+    """Errors and warnings of fnnet as sentences on stderr, without a traceback; an error ends with code 2."""
+    from fnnet.errors import FnnetError, FnnetWarning
+
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, FnnetWarning):
+                typer.echo(f"Warning: {message}", err=True)
+            else:
+                usual(message, category, *place, **more)
+
+        warnings.showwarning = show
+        warnings.simplefilter("always", FnnetWarning)
+        try:
+            yield
+        except FnnetError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except OSError as error:
+            typer.echo(f"Error: {error.filename or 'a file'}: {error.strerror or error}.", err=True)
+            raise typer.Exit(2) from error
 
 
 def tell_scores(run: Any, parts: Parts, which: str) -> None:
