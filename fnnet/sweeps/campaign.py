@@ -33,10 +33,11 @@ from fnnet.sweeps.plans import GroupPlan, Plan, plan_group
 from fnnet.sweeps.results import Sweep
 from fnnet.sweeps.timing import remembered, settle
 from fnnet.sweeps.trained import Trained
+from fnnet.sweeps.watching import Watch
 from fnnet.sweeps.work import Work
 from fnnet.train.learner import Learner
 from fnnet.train.progress import Progress
-from fnnet.train.state import DIVERGED, FINISHED, RUNNING, STOPPED_EARLY, TrainState
+from fnnet.train.state import FINISHED, RUNNING, TrainState
 
 
 class Campaign:
@@ -60,7 +61,7 @@ class Campaign:
         scheduler: Scheduler | None, ledger: Ledger | None, bar: Progress, interrupted: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.learner, self.space, self.trials, self.work = learner, space, trials, work
-        self.plan, self.lanes, self.scheduler, self.ledger, self.bar = plan, lanes, scheduler, ledger, bar
+        self.plan, self.lanes, self.scheduler, self.ledger = plan, lanes, scheduler, ledger
         self.interrupted = interrupted
         self.book = Book(work.period)
         self.past: list[Generation] = []
@@ -75,8 +76,7 @@ class Campaign:
         # A run that rests may be sent on by a scheduler, from its state.
         self.lets_go = scheduler is None
         self._costs = ledger.costs() if ledger else {}
-        self._best: float | None = None
-        self._compiling = 0.0
+        self._watch = Watch(bar, work, self._runs)
 
     def go(self) -> Sweep:
         """Trains until the scheduler sends no trial any further."""
@@ -211,27 +211,11 @@ class Campaign:
 
     def watch(self, runs: Sequence[RunId], state: TrainState, lanes: np.ndarray, pace: float) -> None:
         """Shows how far the sweep is."""
-        status, scores = np.asarray(state.status)[lanes], np.asarray(state.best.score)[lanes]
-        flying, monitor = dict(zip(runs, np.asarray(state.step)[lanes].tolist(), strict=True)), self.work.monitor
-        codes = dict.fromkeys(self._runs, RUNNING)
-        codes |= {run: self.book.status(run) for run in self._runs if run in self.book}
-        codes |= dict(zip(runs, status.tolist(), strict=True))
-        named = {DIVERGED: "diverged", STOPPED_EARLY: "stopped early"}
-        # A run that has ended is as far as it will get.
-        done = sum(
-            self.work.steps if code in named else flying.get(run, self.book.step(run)) for run, code in codes.items()
-        )
-        known = [*scores[np.isfinite(scores)].tolist(), *([] if self._best is None else [self._best])]
-        self._best = None if not known else max(known) if monitor.maximize else min(known)
-        best = {} if self._best is None else {f"best {monitor.name}": self._best}
-        counts = {said: list(codes.values()).count(code) for code, said in named.items()}
-        note = ", ".join(f"{count} of {len(self._runs)} {said}" for said, count in counts.items() if count)
-        self.bar.update(done // (len(self._runs) * self.work.per_epoch), best, pace * len(runs), note)
+        self._watch.update(self.book, runs, state, lanes, pace)
 
     def compiled(self, seconds: float) -> None:
-        """Shows how long compiling took, for all structures so far."""
-        self._compiling += seconds
-        self.bar.compiled(self._compiling)
+        """Shows how long compiling took."""
+        self._watch.compiled(seconds)
 
     def placed(self, lanes: Lanes) -> tuple[Any, Any, Any]:
         """The data on the devices of these lanes, once for all structures."""
@@ -241,10 +225,6 @@ class Campaign:
             split = None if work.split is None else jax.tree.map(jnp.asarray, tuple(work.split))
             self._placed[where] = tuple(lanes.place(part, lanes=False) for part in (work.train, work.validation, split))
         return self._placed[where]
-
-    def _end(self, run: RunId) -> int:
-        """The updates of a run that goes to its end."""
-        return self.work.most_epochs(run[0]) * self.work.per_epoch
 
     def due(self) -> bool:
         """Whether runs in flight should be entered."""
@@ -260,7 +240,7 @@ class Campaign:
 
     def _worth(self, run: RunId) -> float | None:
         """The best score of a run, more being better; None if it has not ended."""
-        if self.book.goes_on(run, self._end(run)):
+        if self.book.goes_on(run, self.work.most_steps(run[0])):
             return None
         curve = self.book.curve(run, self.work.monitor.name)
         curve = curve[np.isfinite(curve)] * (1 if self.work.monitor.maximize else -1)
@@ -281,7 +261,7 @@ class Campaign:
                 f"since another call has gone on with it. Take what that call returned.",
             )
         # One that has diverged or stopped does so again.
-        until = self.book.step(run) if status == FINISHED else self._end(run)
+        until = self.book.step(run) if status == FINISHED else self.work.most_steps(run[0])
         Packs(group, self.work, *self._ways[group.key], alone).train({run: until}, 0)
         return alone.book.find(run)
 

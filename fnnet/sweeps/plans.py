@@ -164,7 +164,7 @@ def plan_group(group: Group, work: Work, lanes: Lanes, share: Share, exactly: bo
     runs comes near the share or it is to be told ``exactly``.
     """
     runs = len(work.runs(group.trials))
-    updates = sum(work.most_epochs(trial) * work.per_epoch for trial, _, _ in work.runs(group.trials))
+    updates = sum(work.most_steps(trial) for trial, _, _ in work.runs(group.trials))
     lanes = lanes.fitted(runs)
     memory = _memory(group, work, lanes, runs, share, exactly)
     while lanes.width > 1 and memory.of(lanes.width) > share.limit:

@@ -47,7 +47,7 @@ class Trained(NamedTuple):
     def status(self, run: RunId) -> int:
         """The code of a run, in view of all that was asked for."""
         code = self.book.status(run) if run in self.book else RUNNING
-        if code in (RUNNING, FINISHED) and self.book.step(run) < self.work.most_epochs(run[0]) * self.work.per_epoch:
+        if code in (RUNNING, FINISHED) and self.book.step(run) < self.work.most_steps(run[0]):
             return PRUNED if self.scheduled and self.over else RUNNING
         return code
 

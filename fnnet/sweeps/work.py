@@ -69,10 +69,14 @@ class Work(NamedTuple):
         """How far a trial may go."""
         return self.steps // self.per_epoch if self.limits is None else self.limits[trial]
 
+    def most_steps(self, trial: int) -> int:
+        """The updates of a run that goes to its end."""
+        return self.most_epochs(trial) * self.per_epoch
+
     def steps_for(self, trial: int, epochs: int) -> int:
         """The updates of so many epochs, up to the next evaluation."""
         steps = -(-epochs * self.per_epoch // self.period) * self.period
-        return min(steps, self.most_epochs(trial) * self.per_epoch)
+        return min(steps, self.most_steps(trial))
 
     def keys(self, runs: Any) -> Array:
         """The root keys of runs, (runs, 3) whole numbers."""
