@@ -73,8 +73,7 @@ def plot_curves(
         figure = new_figure(title, circumstances(runs, table), curve_handles(runs, panels), height=PANEL)
         for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             draw_curves(where, axes, history, names, runs, seen)
-        if path is not None:
-            save_figure(where, figure, path)
+        save_figure(where, figure, path)
     return figure
 
 

@@ -65,8 +65,7 @@ def plot_history(
             _draw_quantity(axes, quantity, curves, at, seen)
         for axes in grid[len(quantities) :]:
             axes.set_visible(False)
-        if path is not None:
-            save_figure(where, figure, path)
+        save_figure(where, figure, path)
     return figure
 
 

@@ -64,6 +64,5 @@ def plot_sweep(
             draw_curves(where, figure.add_subplot(cells[0, index]), history, names, runs, seen)
         columns = -(-len(shown) // rows)
         draw_space(figure, lower.subgridspec(rows, columns), table, shown, runs)
-        if path is not None:
-            save_figure(where, figure, path)
+        save_figure(where, figure, path)
     return figure
