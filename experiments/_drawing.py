@@ -1,15 +1,18 @@
-"""How experiments draw the runs of several networks: the mean over seeds as a line, their range as a band."""
+"""How experiments draw: the library's own style, several runs as a line with a band, numbers with their spread."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-COLOURS = ("#0072B2", "#E69F00", "#D55E00")
-"""Three that are also told apart without colour vision, and on a grey print."""
+from fnnet import report
+
+COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#222222", "#767676")
+"""Okabe and Ito's palette, which is also told apart without colour vision; the first three on a grey print too."""
 
 
 class Curves(NamedTuple):
@@ -17,26 +20,67 @@ class Curves(NamedTuple):
 
     at: np.ndarray
     values: np.ndarray
-    claimed: tuple[float, float]
+    claimed: tuple[float, float] | None = None
+
+
+@contextlib.contextmanager
+def drawing(
+    path: Path, title: str, subtitle: str = "", handles: Sequence[Any] = (), *, rows: int = 1, columns: int = 1,
+    height: float = 3.4, **grid: Any,
+) -> Iterator[np.ndarray]:  # fmt: skip
+    """A figure in the house style, written to ``path`` at the end of the block.
+
+    Args:
+        path: of the PNG.
+        title: the finding, as a sentence.
+        subtitle: circumstances: data, networks, how many seeds, what line and band are.
+        handles: artists with labels for the legend below the subtitle.
+        rows, columns: panels.
+        height: inches of all panels together.
+        grid: passed on to ``figure.subplots``, such as ``sharey=True``.
+
+    Yields:
+        The panels, an array of matplotlib axes (rows, columns).
+    """
+    with report.house_style("experiments"):
+        figure = report.new_figure(title, subtitle, handles, height=height)
+        yield figure.subplots(rows, columns, squeeze=False, **grid)
+        report.save_figure("experiments", figure, path)
+
+
+def draw_band(axes: Any, at: np.ndarray, values: np.ndarray, colour: str, **line: Any) -> None:
+    """The mean of several runs as a line, their range as a band; ``values`` (runs, points)."""
+    axes.plot(at, values.mean(axis=0), color=colour, **line)
+    axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+
+
+def label(colour: str, name: str, **line: Any) -> Any:
+    """An entry of the legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, label=name, **line)
+
+
+def spread(values: Any, digits: int = 3) -> str:
+    """Numbers of several seeds in words: mean ± standard deviation.
+
+    >>> spread([0.5, 0.6, 0.7])
+    '0.6 ± 0.1'
+    """
+    values = np.asarray(values, float)
+    return f"{values.mean():.{digits}g} ± {values.std(ddof=1):.2g}"
 
 
 def draw_curves(path: Path, title: str, curves: Mapping[str, Curves], across: str, up: str, low: float) -> None:
     """Writes a figure of the curves, with what is claimed as a bar at the right; below ``low`` nothing is drawn."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.add_subplot()
-    end = max(curve.at[-1] for curve in curves.values())
-    for colour, (name, (at, values, claimed)) in zip(COLOURS, curves.items(), strict=False):
-        mean = values.mean(axis=0)
-        axes.plot(at, mean, color=colour, linewidth=1.6)
-        axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
-        axes.fill_between([end * 1.015, end * 1.045], *claimed, color=colour, linewidth=0)
-        axes.annotate(name, (end * 1.06, np.mean(claimed)), color=colour, va="center", annotation_clip=False)
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.set(xlabel=across, ylabel=up, xlim=(0, end * 1.05))
-    axes.set_ylim(bottom=low)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#EBEBEB", linewidth=0.8)
-    axes.set_axisbelow(True)
-    figure.savefig(path, dpi=110)
+    with drawing(path, title) as panels:
+        axes = panels[0, 0]
+        end = max(curve.at[-1] for curve in curves.values())
+        for colour, (name, (at, values, claimed)) in zip(COLOURS, curves.items(), strict=False):
+            draw_band(axes, at, values, colour)
+            place = values[:, -1].mean() if claimed is None else np.mean(claimed)
+            if claimed is not None:
+                axes.fill_between([end * 1.015, end * 1.045], *claimed, color=colour, linewidth=0)
+            axes.annotate(name, (end * 1.06, place), color=colour, va="center", annotation_clip=False)
+        axes.set(xlabel=across, ylabel=up, xlim=(0, end * 1.05))
+        axes.set_ylim(bottom=low)

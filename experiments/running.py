@@ -1,21 +1,24 @@
-"""What every experiment does alike: options, a folder with figure and numbers, a claim and an exit code."""
+"""What every experiment does alike: options, a folder with figures and numbers, a claim and an exit code."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 
 class Options(NamedTuple):
     """What the command line of an experiment says."""
 
     quick: bool
+    full: bool
     out: Path
     seed: int
 
@@ -28,17 +31,51 @@ class Claim(NamedTuple):
     numbers: dict[str, Any]
 
 
-def main(name: str, description: str | None, experiment: Callable[[Options], Claim]) -> None:
-    """Runs an experiment, writes its numbers, says what was seen, and ends with exit code 0 only if it was."""
-    parser = argparse.ArgumentParser(prog=f"python -m experiments.{name}", description=description)
+def main(
+    name: str, description: str | None, experiment: Callable[[Options], Claim], *, full: str | None = None
+) -> None:
+    """Runs an experiment, writes its numbers, says what was seen, and ends with exit code 0 only if it was.
+
+    Args:
+        name: of the experiment and its module.
+        description: the module's docstring.
+        experiment: from options to what was found.
+        full: what ``--full`` does; without it there is no such option.
+    """
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(f"python -m experiments.{name}", description=description, formatter_class=form)
     parser.add_argument("--quick", action="store_true", help="a smaller version that takes seconds")
+    if full is None:
+        parser.set_defaults(full=False)
+    else:
+        parser.add_argument("--full", action="store_true", help=full)
     parser.add_argument("--out", type=Path, default=Path("runs") / "experiments" / name, help="folder for the results")
     parser.add_argument("--seed", type=int, default=0, help="root of every random draw")
     options = Options(**vars(parser.parse_args()))
+    if options.quick and options.full:
+        parser.error("--quick and --full exclude each other: which of the two is it to be?")
     options.out.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
     claim = experiment(options)
-    record = {"experiment": name, "seed": options.seed, "quick": options.quick, "jax": jax.__version__}
-    numbers = {**record, "seen": claim.seen, "words": claim.words, **claim.numbers}
-    (options.out / f"{name}.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    record = {
+        "experiment": name,
+        "seed": options.seed,
+        "version": "quick" if options.quick else "full" if options.full else "default",
+        "jax": jax.__version__,
+        "devices": [device.device_kind for device in jax.devices()],
+        "seconds": round(time.perf_counter() - started, 1),
+        "seen": bool(claim.seen),
+        "words": claim.words,
+    }
+    numbers = {**record, **claim.numbers}
+    (options.out / f"{name}.json").write_text(json.dumps(numbers, indent=2, default=plain, allow_nan=False) + "\n")
     sys.stdout.write(f"{'seen' if claim.seen else 'NOT SEEN'}: {claim.words}\n")
     sys.exit(0 if claim.seen else 1)
+
+
+def plain(value: Any) -> Any:
+    """Arrays and their scalars as lists and numbers of four digits, for JSON."""
+    array = np.asarray(value)
+    if array.dtype.kind == "f":
+        return np.vectorize(lambda entry: float(f"{entry:.4g}"), otypes=[float])(array).tolist()
+    return array.tolist()

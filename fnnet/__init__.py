@@ -1,6 +1,6 @@
 """Neural networks trained as pure functions in JAX: one net, or a thousand at once."""
 
-from fnnet import analysis, calculus, data, errors, losses, metrics, nn, optim, stats
+from fnnet import analysis, calculus, data, errors, losses, metrics, nn, optim, report, stats
 from fnnet._version import __version__
 from fnnet.sweeps import Ensemble, OptunaSearch, Plan, Sweep, ensemble, plan, schedulers, sweep
 from fnnet.sweeps import space as hp
@@ -32,6 +32,7 @@ __all__ = [
     "nn",
     "optim",
     "plan",
+    "report",
     "schedulers",
     "stats",
     "sweep",
