@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fnnet.cli.telling import sentences
+from fnnet.cli.telling import TESTED, sentences
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of a sweep.")]
 File = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The page.  [default: report.html in DIR]")]
@@ -65,6 +65,7 @@ def page_of(folder: Path, out: Path | None = None) -> Path:
         summary=summary(table, names, monitor["name"], bool(monitor["maximize"]), 0.95) if several else None,
         plan=_json(folder / "plan.json", dict),
         cost=_json(folder / "cost.json", list),
+        tested=_json(folder / TESTED, dict),
     )
 
 

@@ -12,7 +12,7 @@ import typer
 
 from fnnet.cli.grammar import parse_scheduler, parse_spaces
 from fnnet.cli.options import BatchSize, Data, Epochs, Missing, Seed, Space, Target
-from fnnet.cli.telling import SHOWN, sentences, tell_ensemble, tell_files, tell_scores
+from fnnet.cli.telling import SHOWN, note_tested, sentences, tell_ensemble, tell_files, tell_scores
 
 
 def sweep(
@@ -83,11 +83,13 @@ def sweep(
             report.plot_curves(history, table=table, path=folder / "curves.png", **aim)
             report.plot_space(table, names, path=folder / "space.png", **aim)
             report.plot_sweep(table, history, names, path=folder / "sweep.png", **aim)
-            page_of(folder)
             typer.echo(f"\n{best_rows(swept, SHOWN)}\n")
             best = swept.best
-            tell_scores(swept.run(best["trial"], best["seed"]), parts, f"Trial {best['trial']}, seed {best['seed']}")
-            tell_ensemble(swept, parts)
+            tested = tell_scores(
+                swept.run(best["trial"], best["seed"]), parts, f"Trial {best['trial']}, seed {best['seed']}"
+            )
+            note_tested(folder, len(parts.test), {"best": tested, **tell_ensemble(swept, parts)})
+            page_of(folder)
         else:
             typer.echo("No run has a score, so there is no best one and nothing to draw.", err=True)
         tell_files(folder, started)

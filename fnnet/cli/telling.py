@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 import warnings
@@ -14,6 +15,9 @@ import typer
 
 if TYPE_CHECKING:
     from fnnet.cli.preparing import Parts
+
+TESTED = "tested.json"
+"""The file with what came of the test rows."""
 
 SHOWN = 10
 """How many of the best runs of a sweep are shown, and averaged."""
@@ -45,16 +49,17 @@ def sentences() -> Iterator[None]:
             raise typer.Exit(2) from error
 
 
-def tell_scores(run: Any, parts: Parts, which: str) -> None:
-    """Says how the chosen run does on the data that chose it and on data that nothing was chosen by."""
+def tell_scores(run: Any, parts: Parts, which: str) -> dict[str, float]:
+    """Says how the chosen run does on the data that chose it and on data that nothing was chosen by; the latter."""
     from fnnet.cli.printing import scores
 
-    chosen, tested = (scores(run.evaluate(part)) for part in (parts.validation, parts.test))
-    typer.echo(f"{which} is the best on the {len(parts.validation)} validation rows: {chosen}.")
-    typer.echo(f"On the {len(parts.test)} test rows, which played no part until now: {tested}.")
+    chosen, tested = (run.evaluate(part) for part in (parts.validation, parts.test))
+    typer.echo(f"{which} is the best on the {len(parts.validation)} validation rows: {scores(chosen)}.")
+    typer.echo(f"On the {len(parts.test)} test rows, which played no part until now: {scores(tested)}.")
+    return tested
 
 
-def tell_ensemble(swept: Any, parts: Parts) -> None:
+def tell_ensemble(swept: Any, parts: Parts) -> dict[str, dict[str, float]]:
     """Says how the best runs do together: their mean is steadier than the one that a choice happened to fall on."""
     from fnnet.cli.printing import scores
     from fnnet.sweeps.ensembles import ensemble
@@ -62,8 +67,15 @@ def tell_ensemble(swept: Any, parts: Parts) -> None:
     best = swept.top(SHOWN)
     best = best[best[swept.monitor].notna()]
     mean = ensemble([swept.run(trial, seed) for trial, seed in zip(best["trial"], best["seed"], strict=True)])
-    tested = scores(mean.evaluate(parts.test))
-    typer.echo(f"The mean of the {len(best)} best runs, on the same test rows: {tested}.")
+    tested = mean.evaluate(parts.test)
+    typer.echo(f"The mean of the {len(best)} best runs, on the same test rows: {scores(tested)}.")
+    return {f"mean of the {len(best)} best": tested}
+
+
+def note_tested(folder: Path, rows: int, found: dict[str, dict[str, float]]) -> None:
+    """Writes down what was found on the test rows, for the page."""
+    text = json.dumps({"rows": rows, "scores": found}, indent=2) + "\n"
+    (folder / TESTED).write_text(text, encoding="utf-8")
 
 
 def tell_files(folder: Path, started: float) -> None:

@@ -14,7 +14,7 @@ from fnnet.errors import DataError, FileError
 from fnnet.report.embedding import columns, curves, hyperparameters_of
 from fnnet.report.runs import circumstances, finding, runs_of_table
 from fnnet.report.scales import view_of
-from fnnet.report.style import BLUE, GREY, INK, ORANGE, VERMILLION
+from fnnet.report.style import BLUE, GREY, INK, ORANGE, VERMILLION, number, words
 
 WEB = Path(__file__).parent / "web"
 SCRIPTS = ("format", "model", "axes", "grid", "filters", "curves", "parallel", "details", "main")
@@ -32,6 +32,7 @@ def write_page(
     summary: Any = None,
     plan: Mapping[str, Any] | None = None,
     cost: Sequence[Mapping[str, Any]] | None = None,
+    tested: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a sweep as one HTML file that opens anywhere, without a network and without a server.
 
@@ -49,6 +50,7 @@ def write_page(
         summary: a DataFrame with a row a trial, such as ``sweep.summary()``.
         plan: label to value, what was known before the sweep.
         cost: a mapping a static group, what it cost.
+        tested: what came of data that chose nothing: the number of ``rows``, and ``scores`` by name of the model.
 
     Returns:
         The path of the file.
@@ -58,7 +60,7 @@ def write_page(
             no run.
         FileError: the file cannot be written.
     """
-    text = page(table, history, asked, summary=summary, plan=plan, cost=cost)
+    text = page(table, history, asked, summary=summary, plan=plan, cost=cost, tested=tested)
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +78,7 @@ def page(
     summary: Any = None,
     plan: Mapping[str, Any] | None = None,
     cost: Sequence[Mapping[str, Any]] | None = None,
+    tested: Mapping[str, Any] | None = None,
 ) -> str:
     """The page of `write_page` as text."""
     monitor = asked.get("monitor")
@@ -92,7 +95,7 @@ def page(
     title = finding(runs, table, told)
     found: dict[str, Any] = {
         "finding": title,
-        "circumstances": circumstances(runs, table, asked.get("epochs")),
+        "circumstances": circumstances(runs, table, asked.get("epochs")) + _on_test_data(tested, table),
         "monitor": {"name": runs.monitor, "maximize": runs.maximize},
         "best": runs.best,
         "view": view and view._asdict(),
@@ -116,6 +119,20 @@ def page(
     frame = (WEB / "page.html").read_text(encoding="utf-8")
     # In one pass: what the data say is never looked at for places of other parts.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], frame)
+
+
+def _on_test_data(tested: Mapping[str, Any] | None, table: Any) -> str:
+    """What the best score is worth: what data say that chose nothing; and whether runs are still on their way."""
+    going = int((table["status"] == "running").sum()) if "status" in table else 0
+    text = f"; {going} not at their end" if going else ""
+    if not tested:
+        return text + ". The best of many is chosen by these data, so its score is a little too good."
+    said = (f"{name} {_scores(scores)}" for name, scores in tested["scores"].items())
+    return f"{text}. On {tested['rows']} test rows, which chose nothing: {'; '.join(said)}."
+
+
+def _scores(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{words(name)} {number(value)}" for name, value in scores.items() if name != "loss")
 
 
 def embedded(value: Any) -> str:

@@ -27,6 +27,7 @@ from fnnet.report.style import (
 )
 
 _HEIGHT = 3.1  # inches
+_NAMED = 9  # rungs with a label, at the most
 _PRUNED: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "markeredgewidth": 0.8, "color": GREY}
 
 
@@ -59,7 +60,8 @@ def plot_rungs(
 ) -> Any:
     """The rungs of a halving: the score of every trial at each, a line for each that went on, a mark where one ended.
 
-    The title says which trial won and what share of the epochs was spent that all trials would have taken to the end.
+    The title says which trial leads the last rung, where all scores are those of the same epoch (`Sweep.best` may be
+    another, which was better on its way), and what share of the epochs was spent that all trials would have taken.
 
     Args:
         table: the sweep's table; its column ``status``, if there is one, tells which trials diverged.
@@ -150,7 +152,7 @@ def _finding(halving: Halving) -> str:
     if halving.winner is None:
         return f"No trial has a {what} at the last rung, at {cost}"
     score = rungs[-1].scores[rungs[-1].trials == halving.winner][0]
-    return f"Trial {halving.winner} wins with {what} {number(score)}, at {cost}"
+    return f"Trial {halving.winner} leads the last rung with {what} {number(score)}, at {cost}"
 
 
 def _circumstances(halving: Halving) -> str:
@@ -168,7 +170,7 @@ def _handles(halving: Halving) -> list[Any]:
     if len(halving.rungs) > 1:
         handles.append(Line2D([], [], label="pruned", **plain, **_PRUNED))
     if halving.winner is not None:
-        handles.append(Line2D([], [], color=VERMILLION, label="winner", **STAR))
+        handles.append(Line2D([], [], color=VERMILLION, label="leads the last rung", **STAR))
     outside = sum(int(_outside(rung, halving.view).sum()) for rung in halving.rungs)
     return handles + mark_handles(outside, bool(halving.diverged), halving.maximize)
 
@@ -220,8 +222,10 @@ def _set_axes(axes: Any, halving: Halving) -> None:
     rungs = halving.rungs
     axes.grid(False, axis="x")
     axes.set_xlim(-0.15, len(rungs) - 0.7)
-    labels = [f"{plural(rung.epochs, 'epoch')}\n{plural(len(rung.trials), 'trial')}" for rung in rungs]
-    axes.set_xticks(range(len(rungs)), labels)
+    # The last rung is named in any case, and as many before it as there is room for.
+    named = range((len(rungs) - 1) % -(-len(rungs) // _NAMED), len(rungs), -(-len(rungs) // _NAMED))
+    labels = [f"{plural(rungs[i].epochs, 'epoch')}\n{plural(len(rungs[i].trials), 'trial')}" for i in named]
+    axes.set_xticks(list(named), labels)
     for index in range(len(rungs)):
         axes.axvline(index, color=GREY, linewidth=0.6, zorder=1)
     axes.set_ylabel(words(halving.monitor))

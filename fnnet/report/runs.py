@@ -150,6 +150,10 @@ def finding(runs: Runs, table: Any = None, hyperparameters: Sequence[str] = ()) 
         count = len(runs.scores)
         return f"All {plural(count, 'run')} diverged" if runs.diverged.all() else f"No run has a {words(runs.monitor)}"
     title = f"Best {words(runs.monitor)} {number(runs.scores[runs.best])}"
+    if table is not None and "fold" in table and table["fold"].nunique() > 1:
+        # One fold of many is good by luck; a trial is chosen by the mean over all of its runs.
+        own = runs.scores[np.asarray(table["trial"] == table["trial"].iloc[runs.best])]
+        title = f"Best mean {words(runs.monitor)} {number(np.nanmean(own))} over {_repeats(table)}"
     if table is not None and len(hyperparameters):
         row, gone = table.iloc[runs.best], table[list(hyperparameters)].isna().iloc[runs.best]
         # Spaces that do not break keep a name and its value on one line.
@@ -159,14 +163,20 @@ def finding(runs: Runs, table: Any = None, hyperparameters: Sequence[str] = ()) 
     return title
 
 
+def _repeats(table: Any) -> str:
+    """How often each trial is trained: ``2 seeds × 5 folds``."""
+    counts = {noun: table[noun].nunique() for noun in ("seed", "fold") if noun in table}
+    return " × ".join(plural(count, noun) for noun, count in counts.items() if count > 1)
+
+
 def circumstances(runs: Runs, table: Any = None, epochs: float | None = None) -> str:
     """The subtitle: how many runs there were, and what became of those that are not shown."""
     count, diverged = len(runs.scores), int(runs.diverged.sum())
     text = plural(count, "run")
     if table is not None and {"trial", "seed"} <= set(table.columns):
-        trials, seeds = table["trial"].nunique(), table["seed"].nunique()
-        if seeds > 1 and trials * seeds == count:
-            text = f"{plural(trials, 'trial')} × {plural(seeds, 'seed')}"
+        trials, repeats = table["trial"].nunique(), _repeats(table)
+        if repeats and len(table[["trial", "seed", *table.columns.intersection(["fold"])]].drop_duplicates()) == count:
+            text = f"{plural(trials, 'trial')} × {repeats}"
     if epochs is not None:
         text += f", {number(epochs)} epoch{'' if epochs == 1 else 's'}"
     if diverged:

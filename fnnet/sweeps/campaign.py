@@ -98,8 +98,11 @@ class Campaign:
             self.past.append(generation)
             if self.ledger and self.scheduler and not closed:
                 self.ledger.note_past(self.past)
+        swept = self._swept()
+        # Nothing that is on a device is kept for the results.
         self._placed.clear()
-        return self._swept()
+        self._packs.clear()
+        return swept
 
     def _decided(self, most: np.ndarray) -> Generation | None:
         """What the scheduler says now; None if it sends no trial any further."""
@@ -235,6 +238,8 @@ class Campaign:
         replaced = self.book.add(part)
         if self.ledger is not None:
             self.ledger.write(part, replaced)
+            if self.ledger.tables_due():
+                self.ledger.write_tables(self._swept())
         elif self.lets_go:
             self.book.let_go(int(self.plan.share.of * machine_memory() / 4), self._worth)
 
@@ -267,13 +272,11 @@ class Campaign:
 
     def _swept(self) -> Sweep:
         keys = {trial: group.key for group in self._groups for trial in group.trials}
-        # Nothing that is on a device is kept for the results.
         self._ways = {key: (packs.lanes, packs.at_once) for key, packs in self._packs.items()}
         costs = dict(self._costs)
         for key, packs in self._packs.items():
             runs = sum(keys[run[0]] == key for run in self._runs if run in self.book)
             costs[self._labels[key]] = packs.group.build.shown | packs.cost.facts(runs) | {"lanes": str(packs.lanes)}
-        self._packs.clear()
         one = self.work.train.inputs
         trained = Trained(
             work=self.work,

@@ -49,7 +49,8 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._written = time.monotonic()
+        self._written = self._shown = time.monotonic()
+        self._showing = 0.0
         self._number = 0
         self._failed = False
         self._lock = _locked(folder)
@@ -170,17 +171,24 @@ class Ledger:
             return False
         return True
 
+    def tables_due(self) -> bool:
+        """Whether it is time for tables of what there is: seldom enough to take a hundredth of the time."""
+        return time.monotonic() - self._shown >= max(SECONDS, 100 * self._showing)
+
+    def write_tables(self, sweep: Sweep) -> None:
+        """Writes tables of what there is, so that a sweep can be looked at while it runs, and after a kill."""
+        self._shown, table = time.monotonic(), sweep.table
+        self._keep(self.folder / "table.parquet", _parquet(table))
+        self._keep(self.folder / "table.csv", table.to_csv(index=False).encode())
+        self._keep(self.folder / "history.parquet", _parquet(_tidy(sweep)))
+        self._keep(self.folder / "plan.json", _json(sweep.plan.facts()))
+        self._showing = time.monotonic() - self._shown
+
     def finish(self, sweep: Sweep) -> None:
-        """Writes tables, the best model, and what was decided and spent."""
-        table = sweep.table
+        """Writes tables, the best model, and what was spent."""
+        self.write_tables(sweep)
+        self._keep(self.folder / COST, _json([{"structure": name, **row} for name, row in sweep.costs.items()]))
         try:
-            write_atomically(self.folder / "table.parquet", _parquet(table))
-            write_atomically(self.folder / "table.csv", table.to_csv(index=False).encode())
-            write_atomically(self.folder / "history.parquet", _parquet(_tidy(sweep)))
-            write_atomically(self.folder / "plan.json", _json(sweep.plan.facts()))
-            write_atomically(
-                self.folder / COST, _json([{"structure": name, **row} for name, row in sweep.costs.items()])
-            )
             best = sweep.best
             if np.isfinite(best[sweep.monitor]):
                 sweep.run(best["trial"], best["seed"], best.get("fold", 0)).save(self.folder / "best.safetensors")

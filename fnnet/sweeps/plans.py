@@ -132,7 +132,7 @@ class Plan(NamedTuple):
             static = [f"{name}={row[name]}" for name, _ in self.groups[0].group.build.static if name in row]
             lines.append(
                 f"{', '.join(static) or 'all'}: {row['runs']:,} runs, {row['parameters']:,} parameters, "
-                f"{size(row['bytes_a_lane'])} a lane, {row['at_once']:,} at once ({row['lanes']})"
+                f"{size(row['bytes_a_lane'])} a lane, {row['at_once']:,} in memory, computed {row['lanes']}"
             )
         return "\n".join(lines)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 from fnnet.report.runs import LOSSES, best_row
+from fnnet.report.style import plural
 from fnnet.sweeps import comparing
 from fnnet.sweeps.book import RunId
 from fnnet.sweeps.drawing import Trial
@@ -66,6 +67,11 @@ class Sweep:
     def begun(self) -> bool:
         """Whether any run was."""
         return any(run in self._book for run in self._runs)
+
+    @property
+    def over(self) -> bool:
+        """Whether every trial has got to where it was sent, and none is sent any further."""
+        return self._trained.over
 
     @property
     def updates_an_epoch(self) -> int:
@@ -301,7 +307,10 @@ class Sweep:
 
     def __repr__(self) -> str:
         best = self.best
+        fold = "" if self.folds is None else f", fold {best['fold']}"
+        counts = {"trial": len(self.trials), "seed": self.seeds} | ({} if self.folds is None else {"fold": self.folds})
+        counted = " × ".join(plural(count, noun) for noun, count in counts.items())
         return (
-            f"Sweep({len(self.trials)} trials × {self.seeds} seeds; best {self.monitor} {best[self.monitor]:.4g} "
-            f"by trial {best['trial']}, seed {best['seed']})"
+            f"Sweep({counted}; best {self.monitor} {best[self.monitor]:.4g} by trial {best['trial']}, "
+            f"seed {best['seed']}{fold})"
         )

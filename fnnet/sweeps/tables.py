@@ -88,7 +88,8 @@ def divergence(trained: Trained, trials: Sequence[Trial], runs: Sequence[RunId])
     if not found:
         return ""
     shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
-    return f"sweep: {len(found)} of {len(runs)} runs diverged: {shown}; the others are unaffected."
+    others = "; the others are unaffected" if len(found) < len(runs) else ". Is the learning rate too large"
+    return f"sweep: {len(found)} of {len(runs)} runs diverged: {shown}{others}{'.' if len(found) < len(runs) else '?'}"
 
 
 def _short(value: Any) -> str:
