@@ -106,7 +106,24 @@ def test_the_page_states_the_best_run():
     assert data["finding"].startswith(
         f"Best validation accuracy {table['validation/accuracy'][best]:.3g} at learning_rate"
     )
-    assert data["circumstances"] == "4 trials × 2 seeds, 8 epochs; 1 of 8 runs diverged"
+    assert data["circumstances"].startswith("4 trials × 2 seeds, 8 epochs; 1 of 8 runs diverged. The best of many")
+
+
+def test_the_page_says_what_data_say_that_chose_nothing_and_whether_runs_are_on_their_way():
+    table, history = swept()
+    tested = {"rows": 30, "scores": {"best": {"loss": 0.1, "accuracy": 0.9}, "mean of the 3 best": {"accuracy": 0.95}}}
+    on_the_way = table.assign(status=["running", *table["status"][1:]])
+    said = held(page(on_the_way, history, ASKED, tested=tested))["circumstances"]
+    assert "; 1 not at their end. On 30 test rows, which chose nothing: best accuracy 0.9; mean of the 3 best" in said
+
+
+def test_with_folds_the_best_is_the_trial_with_the_best_mean():
+    table, _ = swept()
+    folds = table.rename(columns={"seed": "fold"}).assign(seed=0)
+    means = folds.groupby("trial")["validation/accuracy"].mean()
+    said = held(page(folds, None, ASKED))
+    assert said["finding"].startswith(f"Best mean validation accuracy {means.max():.3g} over 2 folds at learning_rate")
+    assert said["circumstances"].startswith("4 trials × 2 folds, 8 epochs")
 
 
 def test_a_hyperparameter_that_the_best_run_does_not_have_is_not_in_the_finding():

@@ -168,7 +168,8 @@ def test_rungs_say_who_won_and_what_it_cost(tmp_path):
     spent, full = 27 + 9 * 2 + 3 * 6 + 18, 27 * 27
     header = words_of(figure)
     assert (
-        f"Trial {best} leads the last rung with validation accuracy {score:.3g}, at {100 * spent / full:.2g} % of the full" in header
+        f"Trial {best} leads the last rung with validation accuracy {score:.3g}, at {100 * spent / full:.2g} % of the"
+        in header
     )
     assert f"27 trials, 4 rungs; {spent} of {full} epochs" in header
     ticks = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
