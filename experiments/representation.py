@@ -204,7 +204,7 @@ def draw_warps(
 ) -> None:  # fmt: skip
     """Both planes, and what the best seed's two and three units make of them."""
     title = (
-        f"Two units pull the arcs apart ({100 * rights['arcs'][0].max():.0f} %), but a disc out of its ring only three "
+        f"Two units pull the arcs apart ({100 * rights['arcs'][0].max():.3g} %), but a disc out of its ring only three "
         f"can ({100 * rights['ring'][0].max():.0f} and {100 * rights['ring'][1].max():.0f} %)"
         if seen
         else "The hidden units did not separate the classes as expected"
@@ -295,8 +295,9 @@ def draw_regions(path: Path, setting: Setting, found: np.ndarray, formula: list[
             for when in range(2):
                 at = place + 0.24 * (when - 0.5) + np.linspace(-0.08, 0.08, setting.seeds)
                 axes.scatter(at, found[when, place], color=COLOURS[when], s=16, linewidths=0)
-        names = [f"{layers} of {RELUS // layers}" for layers in setting.layers]
-        axes.set(yscale="log", xticks=range(len(names)), xticklabels=names, xlim=(-0.6, len(names) - 0.4))
+        names = [f"{layers} with {RELUS // layers} units" for layers in setting.layers]
+        axes.set(yscale="log", ylim=(50, 60_000), yticks=(100, 1000, 10_000), yticklabels=("100", "1,000", "10,000"))
+        axes.set(xticks=range(len(names)), xticklabels=names, xlim=(-0.6, len(names) - 0.4))
         axes.set(xlabel="hidden layers", ylabel="linear regions")
 
 
