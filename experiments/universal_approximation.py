@@ -59,7 +59,7 @@ class Setting(NamedTuple):
 
 
 DEFAULT = Setting((4, 8, 16, 32, 64), (1, 2, 3, 4, 5, 6), seeds=10, steps=3000)
-QUICK = Setting((4, 16, 64), (2, 6), seeds=4, steps=1000)
+QUICK = Setting((4, 16, 64), (2, 6), seeds=6, steps=2500)
 
 
 def wave(x: np.ndarray) -> np.ndarray:
