@@ -10,7 +10,8 @@ first of them how far it is from the path of the short steps. Seen will be, over
 labels are right (10 % would be by chance), each of the deeper networks needs fewer epochs than the one with one hidden
 layer, in every seed, and on average a tenth fewer. That much and no more is claimed of so early a stage: three and four
 layers are level there, and on the true labels, which stand beside it, the one with one hidden layer is even ahead.
-Where the curve of a deep network is jagged, the long steps are too long for it: the short ones would not go there.
+Where the curve of a deep network is jagged, the long steps are too long for it. (With steps half as long three seeds
+needed as many epochs within 2 % with one to three layers, and 5 % fewer with four: these are still level with three.)
 
 The lecture's whole order, and labels learned to the end, is for ``--full``: its own learning rate, ten seeds, 500,000
 epochs, each layer fewer epochs than the one before until 95 % are right. ``--quick`` compares four layers with one, on
