@@ -1,4 +1,4 @@
-"""Test error falls and rises with capacity, cross-validation finds the place, and wide nets leave the curve.
+"""Test error falls and rises with capacity, folds find its least, and wide nets leave the curve.
 
 What the lectures claim. 001, 1.6: the training error falls with capacity, the test error falls first and then rises.
 001, 1.7: capacity cannot be chosen on the training set, as the highest would always be. 001, 1.8: cross-validation
@@ -213,8 +213,8 @@ def experiment(options: Options) -> Claim:
     peak = median[WIDTHS == EXAMPLES][0]
     narrow, widest = median[WIDTHS < EXAMPLES].min(), median[-1]
     claims = {
-        "lecture": f"Test error is least at degree {np.median(best):.0f} and {np.median(overfit):.0f} times that at "
-        f"degree {DEGREES[-1]}; {FOLDS} folds choose degrees with {folds:.2f} times the least error",
+        "lecture": f"Test error is least at degree {np.median(best):.0f}; degree {DEGREES[-1]} has "
+        f"{np.median(overfit):.0f} times as much, what {FOLDS} folds choose {folds:.2f} times",
         "beyond": f"Beyond the lecture's curve the error falls again: {peak:.0f} with as many units as examples, "
         f"{widest:.2f} with ten times as many (least before: {narrow:.2f})",
     }

@@ -227,7 +227,7 @@ def experiment(options: Options) -> Claim:
     train, validation = data.split(data.load("digits"), fraction=0.25, key=keys[3])
     train = train[:1024]  # sixteen batches, none of them too small for statistics of its own
     scaler = data.standardizer(train)
-    rates = np.geomspace(0.03, 30.0, 5 if options.quick else 10)
+    rates = np.geomspace(0.03, 30.0, 7 if options.quick else 10)
     how = {"seeds": seeds, "epochs": epochs, "batch_size": 64, "key": keys[4], "evaluate_every": f"{every} steps"}
     space = {"logistic": hp.grid(0, 1), "batch_norm": hp.grid(0, 1), "learning_rate": hp.grid(*rates.tolist())}
     digits = swept(network, space, scaler(train), scaler(validation), **how)

@@ -1,4 +1,4 @@
-"""Dropout, early stopping and weight decay each lower the test error of a net that learns noise by heart.
+"""Dropout, early stopping and weight decay each keep a net from learning noise by heart.
 
 What the lectures claim. 001, 1.4: a net overfits that learns "the noise in the data instead of the underlying
 structure". 000, "Early Stopping": general concepts are learned first and particular instances later, so training ends
