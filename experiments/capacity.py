@@ -5,8 +5,8 @@ What the lectures claim. 001, 1.6: the training error falls with capacity, the t
 can choose it. 001, 3.3 and 3.4: the mean squared error is bias² plus variance (and the variance of the noise), bias
 falls with capacity and variance rises.
 
-Polynomials of degree 0 to 14 are fitted to 24 noisy points of a sine, many training sets at a time. Asked for, in
-numbers set before the runs, for each of ten (quick: four) repetitions:
+Polynomials of degree 0 to 14 are fitted to 24 noisy points of a sine, many training sets at a time. Asked for,
+in each of ten (quick: four) repetitions:
 
 - the training error never rises; the test error of the highest degree is more than 5 times that of the best;
 - bias² falls to less than 2 % of what it was, variance grows more than 10-fold; bias² + variance + noise is the error

@@ -7,8 +7,7 @@ overfitting. 000, AdamW, and 001, maximum a posteriori: so does weight decay, a 
 
 A net of 128 ReLUs has 300 handwritten digits to learn from, of whose labels a fifth are replaced by random ones
 (200 more, as noisy, choose when to stop), and learns until it fits them. Each repetition has digits, noise
-and initialisation of its own, the same for every method, and the test labels are clean. Asked for, in numbers set
-before the runs:
+and initialisation of its own, the same for every method, and the test labels are clean. Asked for:
 
 - without regularisation the training loss ends below 0.1 and the validation loss above 1.25 times its least;
 - each of the three makes fewer errors on the test part than none, by 3 percent points in the mean over paired
