@@ -97,11 +97,13 @@ def signals(key: Any, draws: int) -> dict[str, dict[str, Any]]:
     def measured(initialiser: Any, tanh: Any, scale: Any) -> Any:
         net, x = network(initialiser, tanh, WIDTH), scale * inputs
         found = analysis.signal_propagation(net, x, keys[1], draws=draws).of("dense")
-        flat = jax.vmap(
-            lambda key: analysis.saturation(net, net.init(key, x)[0], x, model_state=net.init(key, x)[1]).flat
-        )
+
+        def flat(key: Any) -> Any:
+            params, state = net.init(key, x)
+            return analysis.saturation(net, params, x, model_state=state).flat
+
         sides = found.activations.variance[:, :LAYERS], found.gradients.variance[:, :LAYERS]
-        return *sides, found.activations.between_units[:, :LAYERS], flat(jax.random.split(keys[2], draws))
+        return *sides, found.activations.between_units[:, :LAYERS], jax.vmap(flat)(jax.random.split(keys[2], draws))
 
     at = np.array([NAMES.index(name) for name, _, _ in nets]), np.array([act != "relu" for _, act, _ in nets])
     parts = map(np.asarray, measured(*at, np.array([scale for _, _, scale in nets], np.float32)))
