@@ -113,7 +113,7 @@ def draw_curves(options: Options, title: str, training: np.ndarray, validation: 
         ):
             draw_band(axes, at, train, COLOUR[name], linestyle="--")
             draw_band(axes, at, valid, COLOUR[name])
-            axes.set(title="without regularisation" if name == "none" else name, xlabel="epoch", ylim=(0, 2.8))
+            axes.set(title="without regularisation" if name == "none" else name, xlabel="epoch", ylim=(0, 3.4))
         lowest = np.full(len(stop), 0.06)
         panels[0, 0].plot(stop, lowest, "|", color=COLOUR["early stopping"], markersize=14, markeredgewidth=1.5)
         panels[0, 0].set_ylabel("cross entropy, nats")
