@@ -268,7 +268,7 @@ def experiment(options: Options) -> Claim:
         f"curvatures differ {spans[:, 0].min():.0e}-fold before (> 1e6), {spans[:, 1].max():.1f}-fold after (< 10), "
         f"wine {wine_best[0]:.2f} (< 0.8) and {wine_best[1]:.2f} (> 0.95), learning rates of ReLU nets {gain:.1f} "
         f"times as large with batch normalisation (≥ 3), steps to 90 % {spread(steps[0])} without, "
-        f"{spread(steps[1])} with it, logistic nets {reach[0]:.2f} without (0.1 less), "
+        f"{spread(steps[1])} with it, logistic nets {reach[0]:.2f} without (asked: 0.1 less), "
         f"{reach[1]:.2f} with it (> 0.9)"
     )
     missed = [name for name, held in seen.items() if not held]
