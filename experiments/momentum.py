@@ -3,7 +3,7 @@
 Lecture 000 ("GD with Momentum", "Gradient Descent with Nesterov Momentum") says that gradient descent oscillates when α
 is large, and shows paths, without telling of which function, for α = 1.4 with γ = 0, with momentum of γ = 0.1, and with
 Nesterov's of γ = 0.04, which seem to need less and less of it. Here they run on half a squared distance with curvatures
-λ = 1/4 and 4/3, where α = 1.4 oscillates and yet converges. On a quadratic the steep error shrinks by a factor r a step:
+λ = 1/4 and 4/3, where α = 1.4 oscillates and yet converges. Here the steep error shrinks by a factor r a step:
 
     none: r = 1 − αλ                           momentum: r² − (1 + γ − αλ) r + γ = 0
     Nesterov: r² − (1 + γ)(1 − αλ) r + γ (1 − αλ) = 0
@@ -78,7 +78,7 @@ def path(fun: Callable[[Any], Any], start: jax.Array, optimizer: Any, steps: int
 
 
 def as_printed(fun: Callable[[Any], Any], start: jax.Array, alpha: float, gamma: float, steps: int) -> jax.Array:
-    """v ← γv + α ∇f(θ + γv), θ ← θ − v: the gradient from behind."""
+    """Takes the gradient from behind: v ← γv + α ∇f(θ + γv), θ ← θ − v."""
 
     def body(carry: Any, _: Any) -> Any:
         theta, v = carry

@@ -89,7 +89,7 @@ def run(keys: jax.Array, near_minimum: jax.Array, near_saddle: jax.Array) -> Any
 
 
 def orders(errors: np.ndarray) -> np.ndarray:
-    """log eₜ₊₂/eₜ₊₁ over log eₜ₊₁/eₜ of the last errors of each start that are large enough to tell; NaN if none."""
+    """Slope log(eₜ₊₂/eₜ₊₁) / log(eₜ₊₁/eₜ) of each start's last errors that are large enough to tell; NaN if none."""
     found = np.full(len(errors), np.nan)
     for index, row in enumerate(errors):
         near = row[(row > LOW) & (row < HIGH)]
@@ -104,8 +104,8 @@ def draw(where: Any, title: str, newton: np.ndarray, descent: np.ndarray, errors
 
     count = len(newton)
     subtitle = (
-        f"Left: {count} random quadratics of 8 variables, median and range. Middle and right: a function with two "
-        f"minima and a saddle, from {len(errors)} and {len(at_saddle)} starts; dashed: the error is squared."
+        f"Left: {count} random quadratics of 8 variables, mean and range over them. Middle and right: a function with "
+        f"two minima and a saddle, from {len(errors)} and {len(at_saddle)} starts; dashed: the error is squared."
     )
     handles = [label(COLOURS[i], f"Newton, η = {eta:g}") for i, eta in enumerate(DAMPINGS)]
     handles.append(label(COLOURS[7], "gradient descent, best constant step"))
@@ -115,7 +115,8 @@ def draw(where: Any, title: str, newton: np.ndarray, descent: np.ndarray, errors
         for colour, distances in zip(COLOURS, np.moveaxis(newton, 1, 0), strict=False):
             draw_band(axes, at, np.log10(np.maximum(distances / distances[:, :1], 1e-16)), colour)
         draw_band(axes, at, np.log10(descent / descent[:, :1]), COLOURS[7])
-        axes.set(xlabel="step", ylabel="log₁₀ of the share of the distance that is left")
+        axes.set(xlabel="step", ylabel="log₁₀ of the share of the distance that is left", xticks=range(0, STEPS + 1, 3))
+        axes.set_title("quadratics")
         axes = panels[0, 1]
         for row in errors:
             shown = row[row > 1e-15]
@@ -123,6 +124,7 @@ def draw(where: Any, title: str, newton: np.ndarray, descent: np.ndarray, errors
         line = np.geomspace(1e-7, 0.3, 20)
         axes.plot(line, line**2, "--", color=COLOURS[6], linewidth=1)
         axes.set(xscale="log", yscale="log", xlabel="error before the step", ylabel="error after the step")
+        axes.set_title("near a minimum of another function")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_major_locator(LogLocator(10, numticks=6))
@@ -138,6 +140,7 @@ def draw(where: Any, title: str, newton: np.ndarray, descent: np.ndarray, errors
         axes.annotate("saddle", (0, 0), xytext=(5, -14), textcoords="offset points")
         axes.annotate("minimum", (1, 0), xytext=(-22, 8), textcoords="offset points")
         axes.set(xlabel="x", ylabel="y", xlim=(-1.5, 1.5), ylim=(-1.2, 1.2))
+        axes.set_title("the same function, around its saddle")
 
 
 def experiment(options: Options) -> Claim:
@@ -170,7 +173,8 @@ def experiment(options: Options) -> Claim:
         f"on {count} quadratics one step leaves at most {one_step.max():.1e} of the distance and damped steps multiply "
         f"it by 1 − η to within {deviation.max():.1e} (asked for: {EXACT:g}); gradient descent has "
         f"{100 * np.median(left):.0f} % left after {STEPS} steps; order near a minimum {order:.2f} (2 ± {ORDER}); the "
-        f"saddle takes {100 * caught:.0f} % of {starts} starts, of which optim.newton refuses {100 * stands:.0f} % (100 %)"
+        f"saddle takes {100 * caught:.0f} % of {starts} starts, of which optim.newton refuses {100 * stands:.0f} % "
+        f"(100 %)"
     )
     numbers = {
         "quadratics": count, "starts": starts, "conditions": condition, "one_step": one_step,
