@@ -10,9 +10,9 @@ do the same number of updates with the same learning rate, which falls linearly,
 see: their expected steps are equal, and the noise alone is what differs. A run has found the global minimum if its loss
 is less than twice the smallest that any run has found; the next minima lie far above that.
 
-Asked for beforehand: from at least a tenth of the starts gradient descent does not get there though another tenth does;
-and of the starts that it leaves elsewhere SGD brings at least 1 % to the global minimum, with a 95 % bootstrap interval
-over data sets that excludes 0. Whether SGD finds better solutions on the whole is told by the difference of the
+Asked for beforehand: from at least a tenth of the starts gradient descent gets there, and from at least a tenth it ends
+in another minimum, by the eigenvalues of the Hessian; and of all starts that it leaves elsewhere SGD brings at least
+1 % to the global minimum, with a 95 % bootstrap interval over data sets that excludes 0. Whether SGD finds better solutions on the whole is told by the difference of the
 shares, of which nothing is asked: the noise also drives runs away that gradient descent would have brought home.
 
 Source: lecture 002, "Non-convex case. Gabor model", "Stochastic gradient descent", "Properties of SGD"; Prince,
@@ -50,7 +50,7 @@ class Runs(NamedTuple):
     y: jax.Array
     plain: jax.Array
     plain_losses: jax.Array
-    kinds: jax.Array
+    kinds: calculus.CriticalPoint
     noisy: jax.Array
     noisy_losses: jax.Array
 
@@ -96,7 +96,7 @@ def run(key: jax.Array, width: float, starts: int, seeds: int, epochs: int) -> R
     many = jax.vmap(jax.vmap(lambda key, phi: descend(key, phi, x, y, width, epochs, BATCH_SIZE), (0, None)))
     noisy = many(draws, first)
     loss = functools.partial(mean_loss, x=x, y=y, width=width)
-    kinds = jax.vmap(lambda phi: calculus.classify_critical_point(loss, phi).code)(plain[:, -1])
+    kinds = jax.vmap(lambda phi: calculus.classify_critical_point(loss, phi))(plain[:, -1])
     plain_losses = jax.vmap(loss)(plain[:, -1])
     noisy_losses = jax.vmap(jax.vmap(loss))(noisy[:, :, -1])
     plain, noisy = (jnp.concatenate([at, path], axis=-2) for at, path in (
@@ -117,12 +117,8 @@ def shares(runs: Runs) -> dict[str, np.ndarray]:
         "sgd_by_seed": noisy_there.mean(axis=1),
         "escaped": (by_start * away).sum(axis=1) / np.maximum(away.sum(axis=1), 1),
         "driven_away": ((1 - by_start) * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1),
-        "minima_elsewhere": (away & (np.asarray(runs.kinds) == KINDS.index("minimum"))).mean(axis=1),
+        "minima_elsewhere": (away & (np.array(runs.kinds.kind) == "minimum")).mean(axis=1),
     }
-
-
-KINDS = calculus.CriticalPoint(np.arange(5), None, None, None).kind
-"""Names of the codes of `calculus.classify_critical_point`."""
 
 
 def draw(path: Any, title: str, runs: Runs, found: dict[str, np.ndarray]) -> None:
@@ -190,8 +186,8 @@ def experiment(options: Options) -> Claim:
     interval = stats.bootstrap_interval(found["escaped"], seed=options.seed)
     gain = found["sgd"] - found["gradient_descent"]
     net = stats.bootstrap_interval(gain, seed=options.seed)
-    plain = float(found["gradient_descent"].mean())
-    seen = bool(TENTH <= plain <= 1 - TENTH and found["escaped"].mean() >= ESCAPED and interval.low > 0)
+    plain, elsewhere = float(found["gradient_descent"].mean()), float(found["minima_elsewhere"].mean())
+    seen = bool(min(plain, elsewhere) >= TENTH and found["escaped"].mean() >= ESCAPED and interval.low > 0)
     verdict = (
         "on the whole better" if net.low > 0 else "on the whole worse" if net.high < 0 else "on the whole no different"
     )
@@ -200,8 +196,9 @@ def experiment(options: Options) -> Claim:
         f"{100 * interval.high:.1f}) of the others there"
     )
     words = (
-        f"gradient descent finds the global minimum from {100 * plain:.0f} % of the starts; {escaped}; asked for: at "
-        f"least {100 * ESCAPED:.0f} %, not 0; it drives {100 * found['driven_away'].mean():.1f} % away: {verdict} "
+        f"gradient descent finds the global minimum from {100 * plain:.0f} % of the starts, another "
+        f"minimum from {100 * elsewhere:.0f} % (asked for: {100 * TENTH:.0f} % each); {escaped} (asked for: "
+        f"{100 * ESCAPED:.0f} %, not 0); it drives {100 * found['driven_away'].mean():.1f} % away: {verdict} "
         f"({100 * gain.mean():+.1f} % of the starts, {100 * net.low:+.1f} to {100 * net.high:+.1f})"
     )
     title = (

@@ -126,7 +126,7 @@ def draw(where: Any, title: str, count: int, paths: np.ndarray, settings: dict[s
         f"the picture diverges. Left: one start. Right: mean (below: median) of {count} random starts, and their range."
     )
     with drawing(where, title, subtitle, rows=2, columns=2, height=7.6) as panels:
-        colours = (COLOURS[7], COLOURS[0], COLOURS[2], COLOURS[1])
+        colours: tuple[str, ...] = (COLOURS[7], COLOURS[0], COLOURS[2], COLOURS[1])
         axes = panels[0, 0]
         grid = np.stack(np.meshgrid(np.linspace(-6.5, 2, 60), np.linspace(-2.5, 2.5, 60)), -1)
         axes.contour(grid[..., 0], grid[..., 1], (np.array(CURVATURES) * grid**2).sum(-1) / 2, 12, colors="#CCCCCC",

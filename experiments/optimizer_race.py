@@ -22,7 +22,6 @@ Source: lecture 004, "SGD (or MBGD)" to "Adam", and its messages to take home; l
 from __future__ import annotations
 
 import functools
-import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +33,7 @@ import numpy as np
 
 import fnnet
 from experiments._drawing import COLOURS, drawing, label
+from experiments._film import write_film
 from experiments.running import Claim, Options, main
 from fnnet import data, hp, losses, metrics, nn, optim, stats
 
@@ -187,14 +187,14 @@ def on_digits(key: jax.Array, rates: tuple[float, ...], seeds: int, epochs: int)
 
 def draw_surfaces(path: Path, title: str, paths: np.ndarray, frames: int) -> None:
     """All paths on all surfaces, and the same as a film in which all move at once."""
-    from matplotlib.figure import Figure
-    from PIL import Image, ImageDraw
-
     subtitle = (
         f"{STEPS} steps from the dot; each optimizer with the learning rate that was best from other starts nearby. "
-        f"Star: minimum."
+        f"Star: a minimum."
     )
-    handles = [label(colour, name, linestyle=line) for name, (colour, line) in zip(OPTIMIZERS, STYLES, strict=True)]
+    handles = [
+        label(colour, name, linestyle=line, marker="o" if line == "-" else "s", markersize=4)
+        for name, (colour, line) in zip(OPTIMIZERS, STYLES, strict=True)
+    ]
 
     def background(panels: np.ndarray) -> None:
         for axes, (name, surface) in zip(panels.flat, SURFACES.items(), strict=True):
@@ -212,37 +212,12 @@ def draw_surfaces(path: Path, title: str, paths: np.ndarray, frames: int) -> Non
         for axes, rows in zip(panels.flat, paths, strict=True):
             for (colour, line), points in zip(STYLES, rows, strict=True):
                 axes.plot(*points.T, color=colour, linestyle=line, linewidth=1.2)
-        figure: Figure = panels[0, 0].figure
-    # The film: the picture without its lines once, and trails drawn on copies of it.
+        figure = panels[0, 0].figure
     for axes in figure.axes:
-        for line in axes.lines[2:]:
-            line.remove()
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=100)
-    empty = Image.open(drawn).convert("RGB")
-    near = np.clip(np.nan_to_num(paths, nan=1e3), -1e3, 1e3)  # far outside of the picture is far enough
-    pixels = [[axes.transData.transform(row) for row in rows] for axes, rows in zip(figure.axes, near, strict=True)]
-    boxes = [axes.get_window_extent() for axes in figure.axes]
-    images = []
-    for until in np.unique(np.round(np.geomspace(1, STEPS + 1, frames)).astype(int)):
-        image = empty.copy()
-        for rows, box in zip(pixels, boxes, strict=True):
-            corner = (int(box.x0), int(empty.height - box.y1))
-            panel = image.crop((*corner, int(box.x1), int(empty.height - box.y0)))
-            pen = ImageDraw.Draw(panel)
-            for (colour, _), points in zip(STYLES, rows, strict=True):
-                trail = [(x - corner[0], empty.height - y - corner[1]) for x, y in points[:until]]
-                if len(trail) > 1:
-                    pen.line(trail, fill=colour, width=2)
-                x, y = trail[-1]
-                pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colour, outline="white")
-            image.paste(panel, corner)
-        images.append(image)
-    # The last picture has all colours.
-    palette = images[-1].quantize(96, dither=Image.Dither.NONE)
-    images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    images[0].save(path.with_suffix(".gif"), save_all=True, append_images=images[1:], loop=0, optimize=True,
-                   duration=[100] * (len(images) - 1) + [2500])  # fmt: skip
+        for path_line in axes.lines[2:]:
+            path_line.remove()
+    colours, lines = zip(*STYLES, strict=True)
+    write_film(path.with_suffix(".gif"), figure, paths, colours, [line != "-" for line in lines], frames)
 
 
 def draw_digits(path: Path, title: str, rates: tuple[float, ...], tuning: np.ndarray, tests: np.ndarray) -> None:
