@@ -145,8 +145,8 @@ def draw(path: Any, title: str, runs: Runs, found: dict[str, np.ndarray]) -> Non
     count, seeds = found["sgd_by_seed"].shape
     subtitle = (
         f"Left: root mean squared error on the {POINTS} points of a data set (white: small). Right: {count} data sets, "
-        f"each with {plain.shape[0]} starts and {seeds} seeds of SGD (mini-batches of {BATCH_SIZE}) from each start; bars: range "
-        f"over the seeds. Same learning rate and as many updates for both."
+        f"each with {plain.shape[0]} starts and {seeds} seeds of SGD (mini-batches of {BATCH_SIZE}) from each start; "
+        f"bars: range over the seeds. Same learning rate and as many updates for both."
     )
     with drawing(path, title, subtitle, handles, columns=2, height=4.0) as panels:
         axes = panels[0, 0]

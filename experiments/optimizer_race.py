@@ -169,7 +169,7 @@ def on_digits(key: jax.Array, rates: tuple[float, ...], seeds: int, epochs: int)
         warnings.simplefilter("ignore", fnnet.errors.DivergenceWarning)  # the largest rates are meant to be too large
         swept = fnnet.sweep(
         learner, space, train, validation=validation, seeds=TUNING_SEEDS + seeds, epochs=epochs, batch_size=64,
-        monitor="validation/loss", key=keys[2], progress=False,
+        monitor="validation/loss", share=("initialization", "data"), key=keys[2], progress=False,
     )  # fmt: skip
     table = swept.table
     tuning = table[table["seed"] < TUNING_SEEDS]
