@@ -3,7 +3,7 @@
 Lecture 000 ("GD with Momentum", "Gradient Descent with Nesterov Momentum") says that gradient descent oscillates when α
 is large, and shows paths, without telling of which function, for α = 1.4 with γ = 0, with momentum of γ = 0.1, and with
 Nesterov's of γ = 0.04, which seem to need less and less of it. Here they run on half a squared distance with curvatures
-λ = 1/4 and 4/3, where α = 1.4 oscillates and yet converges. Here the steep error shrinks by a factor r a step:
+λ = 1/4 and 4/3, where α = 1.4 oscillates and yet converges. The steep error shrinks by a factor r in each step:
 
     none: r = 1 − αλ                           momentum: r² − (1 + γ − αλ) r + γ = 0
     Nesterov: r² − (1 + γ)(1 − αλ) r + γ (1 − αλ) = 0

@@ -98,14 +98,16 @@ def orders(errors: np.ndarray) -> np.ndarray:
     return found
 
 
-def draw(where: Any, title: str, newton: np.ndarray, descent: np.ndarray, errors: np.ndarray, at_saddle: Any) -> None:
+def draw(
+    where: Any, title: str, newton: np.ndarray, descent: np.ndarray, errors: np.ndarray, at_saddle: np.ndarray
+) -> None:
     """Distances on quadratics; errors near a minimum; where starts around the saddle go."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     count = len(newton)
     subtitle = (
-        f"Left: {count} random quadratics of 8 variables, mean and range over them. Middle and right: a function with "
-        f"two minima and a saddle, from {len(errors)} and {len(at_saddle)} starts; dashed: the error is squared."
+        f"Left: {count} random quadratics of 8 variables, mean and range of the logarithm. Middle and right: a function "
+        f"with two minima and a saddle, {len(errors)} starts each. Dashed: the error is squared."
     )
     handles = [label(COLOURS[i], f"Newton, η = {eta:g}") for i, eta in enumerate(DAMPINGS)]
     handles.append(label(COLOURS[7], "gradient descent, best constant step"))
