@@ -1,4 +1,4 @@
-"""Newton lands on a quadratic's minimum in one step; elsewhere it squares its error, or finds a saddle.
+"""Newton lands on a quadratic's minimum in one step; elsewhere it squares errors, or finds a saddle.
 
 Lecture 004 ("2nd order methods") derives ϑ ← ϑ − η H⁻¹ ∇L and works out its example L = ϑ·Aϑ: each step multiplies the
 distance to the minimum by 1 − η, whatever A is, and with η = 1 one step is enough. Seen will be, in float64 on random
@@ -106,8 +106,8 @@ def draw(
 
     count = len(newton)
     subtitle = (
-        f"Left: {count} random quadratics of 8 variables, mean and range of the logarithm. Middle and right: a function "
-        f"with two minima and a saddle, {len(errors)} starts each. Dashed: the error is squared."
+        f"Left: {count} random quadratics of 8 variables, mean and range of the logarithm. Middle and right: a "
+        f"function with two minima and a saddle, {len(errors)} starts each. Dashed: the error is squared."
     )
     handles = [label(COLOURS[i], f"Newton, η = {eta:g}") for i, eta in enumerate(DAMPINGS)]
     handles.append(label(COLOURS[7], "gradient descent, best constant step"))
