@@ -8,9 +8,11 @@ numbers are the defaults; momentum is 0.9, AdamW's decay 0.01.
 
 On four surfaces (a quadratic valley, a saddle, Beale, Rosenbrock) a run of 150 steps is judged by log₁₀ of how far the
 loss is above the minimum, no lower than −6, as the mean over its steps: fast and far down. The rate with the lowest
-median over eight starts is chosen, and all race from new starts. On digits (a perceptron with 32 relus, batches of 64)
-the rate with the lowest mean validation loss over two seeds is chosen; other seeds, with other initialisations and
-batches that all have in common, are compared on test data. A run counts with the epoch that is best on validation data.
+median over eight starts is chosen, and all race from new starts. (The valley and the saddle lie along the axes, which
+suits methods that scale each coordinate by itself, AdaGrad above all.) On digits (a perceptron with 32 relus, batches
+of 64) the rate with the lowest mean validation loss over two seeds is chosen; other seeds, with other initialisations
+and batches that all have in common, are compared on test data. A run counts with the epoch that is best on validation
+data.
 
 Asked for beforehand: no optimizer is the best on all four surfaces; and on digits every one of the ten has a mean test
 accuracy of at least 0.93, and the best and the worst are less than 0.03 apart. Whether one of them is best on digits is
@@ -50,7 +52,9 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
     "RAdam": optim.radam,
 }
 STYLES = [(COLOURS[index % 5], "-" if index < 5 else "--") for index in range(len(OPTIMIZERS))]
-RATES = tuple(float(f"{10**power:.3g}") for power in np.arange(-4.0, 1.6, 0.5))
+RATES = tuple(float(f"{10**power:.3g}") for power in np.arange(-4.0, 3.1, 0.5))
+"""Half a decade apart. AdaDelta's first steps are a thousandth of its rate, so that it needs large ones."""
+DIGITS_RATES = RATES[:-3]
 STEPS, TUNING_STARTS, FLOOR = 150, 8, -6.0
 TUNING_SEEDS = 2
 RIGHT, APART = 0.93, 0.03
@@ -265,7 +269,7 @@ def experiment(options: Options) -> Claim:
     surfaces = f"The best optimizer depends on the surface: {told}" if differ else f"One is best on all: {told}"
     draw_surfaces(options.out / "optimizer_race.png", surfaces, paths, 25 if options.quick else 60)
 
-    rates = RATES[::2] if options.quick else RATES
+    rates = DIGITS_RATES[::2] if options.quick else DIGITS_RATES
     seeds, epochs = (4, 12) if options.quick else (12, 20)
     rates_of, tuning, tests = on_digits(keys[1], rates, seeds, epochs)
     means = tests.mean(axis=1)
