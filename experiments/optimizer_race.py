@@ -202,7 +202,7 @@ def draw_surfaces(path: Path, title: str, paths: np.ndarray, frames: int) -> Non
     """All paths on all surfaces, and the same as a film in which all move at once."""
     subtitle = (
         f"{STEPS} steps from the dot; each optimizer with the learning rate that was best from other starts nearby. "
-        f"Star: a minimum."
+        f"Star: a minimum. Squares in the legend: dashed here, square dots in the film."
     )
     handles = [
         label(colour, name, linestyle=line, marker="o" if line == "-" else "s", markersize=4)
