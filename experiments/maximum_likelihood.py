@@ -123,11 +123,11 @@ def experiment(options: Options) -> Claim:
         "cross_entropy": bool(abs(slopes.mean() + 0.5) < 0.1),
     }
     said = (
-        f"a prior makes the squared error of two examples {spread(shrunk[:, 1], 2)} times as large (asked for: < 0.5), a "
-        f"wrong one {spread(harmed, 2)} times (> 1.5); with 10 % outliers the mean errs {spread(robust[:, 2], 2)} times "
-        f"as far as the median (> 3), without any the median's squared error is {clean.mean():.2f} times the mean's "
-        f"(1.3 to 1.85); |NLL − H(p, q)| falls as m to the {spread(slopes, 2)} (−0.6 to −0.4); minimisation is off by "
-        f"{found.distances.max():.1g} at most (< {NEAR}); {seeds} seeds"
+        f"a prior makes the squared error of two examples {spread(shrunk[:, 1], 2)} times as large (asked for: < 0.5), "
+        f"a wrong one {spread(harmed, 2)} times (> 1.5); with 10 % outliers the mean errs {spread(robust[:, 2], 2)} "
+        f"times as far as the median (> 3), without any the median's squared error is {clean.mean():.2f} times the "
+        f"mean's (1.3 to 1.85); |NLL − H(p, q)| falls as m to the {spread(slopes, 2)} (−0.6 to −0.4); minimisation is "
+        f"off by {found.distances.max():.1g} at most (< {NEAR}); {seeds} seeds"
     )
     words = said if all(rules.values()) else f"not {', '.join(k for k, v in rules.items() if not v)}: {said}"
     draw(options, found, theory, seeds, draws)
