@@ -1,4 +1,4 @@
-"""A mini-batch's gradient is unbiased, its variance σ²/|I|; only falling learning rates average it out.
+"""A mini-batch's gradient is unbiased with variance σ²/|I|; falling learning rates average it out.
 
 Lecture 001 (6.1 "Mini-Batch Gradient as an unbiased Estimator", 6.2 "Batch Size", 6.4 "Learning Rate") proves that the
 gradient of a mini-batch I is that of all examples on average, gives its variance as σ²/|I|, and asks of the learning
@@ -9,8 +9,9 @@ rates that Σεₖ = ∞ and, with the square that its print lacks, Σεₖ² < 
    it for half of the data. And the mean of many batches is as far from the gradient as chance has it;
 2. for least squares by single examples, a constant rate, Σεₖ² = ∞, hovers above the minimum: its loss ends more than
    10 times as far above it as with a rate ∝ 1/k, and the last half of the updates leaves more than 0.6 of that. With
-   1/k the loss goes on falling, and the last half leaves less than 0.6; 1/k would leave a half, and examples that are
-   dealt out anew each epoch leave less. With a rate ∝ 1/k², Σεₖ < ∞, it stops short, more than 10 times as high too.
+   1/k the loss goes on falling, and the last half leaves less than 0.6: examples that are drawn independently would
+   leave a half, and those that are dealt out anew each epoch, as here, leave less. With a rate ∝ 1/k², Σεₖ < ∞, the
+   loss stops short, more than 10 times as high as with 1/k too.
 
 Source: lecture 001; Robbins and Monro, "A stochastic approximation method", 1951.
 """
@@ -57,9 +58,11 @@ def noise(key: Array, examples: data.Dataset, repetitions: int) -> tuple[stats.G
         return losses.softmax_cross_entropy(NETWORK.apply(params, state, inputs)[0], targets).mean()
 
     pair = (jnp.asarray(examples.inputs), jnp.asarray(examples.targets))
-    given = {"sizes": SIZES, "repetitions": repetitions}
-    with_ = stats.gradient_noise(loss, params, pair, replace=True, key=keys[1], **given)
-    return with_, stats.gradient_noise(loss, params, pair, replace=False, key=keys[2], **given)
+    found = (
+        stats.gradient_noise(loss, params, pair, SIZES, replace=replace, repetitions=repetitions, key=key)
+        for replace, key in ((True, keys[1]), (False, keys[2]))
+    )
+    return next(found), next(found)
 
 
 def descents(key: Array, seeds: int, epochs: int) -> np.ndarray:
@@ -72,8 +75,8 @@ def descents(key: Array, seeds: int, epochs: int) -> np.ndarray:
     swept = fnnet.sweep(
         learner,
         {"power": hp.grid(*POWERS.values())},
-        (x, y),
-        validation=(x, best),
+        data.from_arrays(np.asarray(x), np.asarray(y)),
+        validation=data.from_arrays(np.asarray(x), np.asarray(best)),
         seeds=seeds,
         epochs=epochs,
         batch_size=1,
@@ -109,8 +112,8 @@ def experiment(options: Options) -> Claim:
     words = (
         f"measured variances are the law's within {100 * off:.1f} % (asked for: {100 * WITHIN:.0f} %), with half of "
         f"the data in a batch {spread(half, 2)} of σ²/|I|; squared deviation of the mean {chance.max():.2f} "
-        f"(< {BY_CHANCE}); a constant rate ends {ends[0] / ends[1]:.0f} and 1/k² {ends[2] / ends[1]:.0f} times as high "
-        f"as 1/k (> {APART:g} both); the last half leaves {last[0]:.2f} (> {LEFT}) and with 1/k {last[1]:.2f} "
+        f"(< {BY_CHANCE}); a constant rate ends {times(ends[0] / ends[1])} and 1/k² {times(ends[2] / ends[1])} times "
+        f"as high as 1/k (> {APART:g} both); the last half leaves {last[0]:.2f} (> {LEFT}) and with 1/k {last[1]:.2f} "
         f"(< {LEFT}); {seeds} seeds"
     )
     draw(options, by_replacing, excess, seeds, f"{half.mean():.2f}", ends)
@@ -126,6 +129,11 @@ def experiment(options: Options) -> Claim:
     return Claim(seen, words, numbers)
 
 
+def times(ratio: float) -> str:
+    """A ratio of two digits."""
+    return f"{float(f'{ratio:.2g}'):,.0f}"
+
+
 def draw(
     options: Options,
     found: tuple[stats.GradientNoise, ...],
@@ -137,13 +145,13 @@ def draw(
     """Variance against the size of the batch, and the loss of three learning rates."""
     title = (
         f"Half of the data without replacement leave {half} of σ²/|I|; "
-        f"a constant rate ends {ends[0] / ends[1]:.0f} times as high as one ∝ 1/k"
+        f"a constant rate ends {times(ends[0] / ends[1])} times as high as one ∝ 1/k"
     )
     subtitle = f"Line and marks: mean of {seeds} seeds; band: from the least to the greatest seed."
     with drawing(options.out / "gradient_noise.png", title, subtitle, columns=2) as panels:
         variance, loss = panels[0]
         for colour, name, noise in zip(COLOURS, ("with replacement", "without"), found, strict=False):
-            share = noise.measured / noise.trace[:, None]
+            share = np.asarray(noise.measured / noise.trace[:, None])
             variance.plot(SIZES, (noise.law / noise.trace[:, None])[0], color=colour, linewidth=1)
             draw_band(variance, np.array(SIZES), share, colour, linestyle="", marker="o", label=f"measured, {name}")
             variance.plot([], [], color=colour, linewidth=1, label=f"law, {name}")

@@ -1,4 +1,4 @@
-"""A neuron learns AND and OR and never more than three of the four cases of XOR; a hidden layer learns XOR.
+"""A neuron learns AND and OR, but never all four cases of XOR; a hidden layer learns XOR.
 
 Lecture 003 ("What can a single neuron do?", "From a single neuron to a neural network") makes AND and OR of one neuron
 with a threshold, says that a single neuron is no better than a linear model, and makes XOR of two such neurons in a
@@ -18,12 +18,13 @@ from __future__ import annotations
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import fnnet
 from experiments._drawing import COLOURS, drawing, label
 from experiments.running import Claim, Options, main
-from fnnet import losses, nn, optim
+from fnnet import data, losses, nn, optim
 from fnnet.types import Array
 
 CASES = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
@@ -47,8 +48,8 @@ def learner(learning_rate: float) -> fnnet.Learner:
 
 def of_the_lecture() -> np.ndarray:
     """What the neurons with the lecture's weights say of the four cases, (4, functions)."""
-    first = nn.step(CASES @ np.ones((2, 2), np.float32) + np.array([-1.5, -0.5], np.float32))
-    return np.column_stack([first, nn.step(first @ np.array([-1, 1], np.float32) - 0.5)])
+    first = nn.step(jnp.asarray(CASES) @ jnp.ones((2, 2)) + jnp.array([-1.5, -0.5]))
+    return np.column_stack([first, nn.step(first @ jnp.array([-1.0, 1.0]) - 0.5)])
 
 
 def random_neurons(key: Array) -> np.ndarray:
@@ -65,7 +66,7 @@ def experiment(options: Options) -> Claim:
     swept = fnnet.sweep(
         learner,
         {"learning_rate": 0.05},
-        (CASES, TARGETS),
+        data.from_arrays(CASES, TARGETS),
         seeds=seeds,
         epochs=1000,
         batch_size=4,
@@ -118,16 +119,15 @@ def draw(options: Options, logits: np.ndarray, learned: list[int], seeds: int) -
     """Where the nets say 1: the lecture's story in five panels."""
     title = f"XOR is learned by {learned[2]} of {seeds} neurons, {learned[3]} nets of 2 hidden units, {learned[4]} of 8"
     subtitle = (
-        f"Blue: the share of {seeds} trained networks (seeds) that say 1, from white, none, to dark, all. "
-        "A neuron on XOR ends with weights near 0, whose signs are chance."
+        f"Blue: share of {seeds} seeds whose network says 1. A neuron on XOR ends with weights near 0, signs by chance."
     )
     handles = [
         label("#222222", "has to be 1", marker="o", linestyle="", markeredgecolor="white", markersize=8),
         label("#222222", "has to be 0", marker="o", linestyle="", markerfacecolor="white", markersize=7),
         label(COLOURS[2], "border with the weights of the lecture", linestyle="--"),
     ]
-    grid = {"columns": 5, "height": 2.3, "sharex": True, "sharey": True}
-    with drawing(options.out / "neurons.png", title, subtitle, handles, **grid) as panels:
+    path = options.out / "neurons.png"
+    with drawing(path, title, subtitle, handles, columns=5, height=2.3, sharex=True, sharey=True) as panels:
         from matplotlib.colors import LinearSegmentedColormap
 
         shades = LinearSegmentedColormap.from_list("share", ["#FFFFFF", COLOURS[0]])
