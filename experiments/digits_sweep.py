@@ -85,7 +85,7 @@ def experiment(options: Options) -> Claim:
     )
     draw(options, found, right, len(table))
     words = (
-        f"of {len(table)} runs those chosen by {folds} folds have test accuracy {spread(right)} (asked for: {RIGHT[options.quick]}), "
+        f"of {len(table)} runs those chosen by {folds} folds have test accuracy {spread(right)} (asked for: {asked}), "
         f"and validation flatters them by {optimism.mean():.4f}, {optimism.mean() / error:.1f} standard errors (> 2); "
         f"learning rates from 0.001 to 0.03 have {middle:.3f}, smaller ones {low:.3f} and larger ones {high:.3f} "
         f"(asked for: more than {CLIFF} less)"
