@@ -88,8 +88,8 @@ def experiment(options: Options) -> Claim:
     flatter = "of so few runs nothing is claimed" if options.quick else "> 2"
     words = (
         f"of {len(table)} runs those chosen by {folds} folds have test accuracy {spread(right)} (asked for: {asked}), "
-        f"and validation flatters them by {optimism.mean():.4f}, {optimism.mean() / error:.1f} errors of it ({flatter}); "
-        f"learning rates from 0.001 to 0.03 have {middle:.3f}, smaller ones {low:.3f} and larger ones {high:.3f} "
+        f"and validation flatters them by {optimism.mean():.4f}, {optimism.mean() / error:.1f} standard errors "
+        f"({flatter}); learning rates from 0.001 to 0.03 have {middle:.3f}, smaller {low:.3f} and larger {high:.3f} "
         f"(asked for: more than {CLIFF} less)"
     )
     numbers = {
