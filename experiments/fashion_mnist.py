@@ -1,4 +1,4 @@
-"""Fashion-MNIST: a multilayer perceptron reaches 0.885 of the test images, a small convolutional net 0.91.
+"""Fashion-MNIST: a perceptron gets 0.885 of the test images right, a small convolutional net 0.91.
 
 60,000 images of clothes to train on and 10,000 to test. Seen will be: the mean accuracy over seeds on the test images,
 0.885 or more for the perceptron and 0.91 or more for the convolutional net, on a processor in minutes. The networks
@@ -60,7 +60,7 @@ CASES = {
         0.91,
     ),
 }
-QUICK = {"perceptron": 0.80, "convolutions": 0.80}
+QUICK = {"perceptron": 0.75, "convolutions": 0.75}
 """What is claimed after few epochs of a part of the data."""
 
 
@@ -70,12 +70,12 @@ def experiment(options: Options) -> Claim:
     everything = data.load("fashion_mnist")
     rest, test = everything[:TRAINING_ROWS], everything[TRAINING_ROWS:]
     if options.quick:
-        rest, test = rest[:6000], test[:2000]
+        rest, test = rest[:4000], test[:2000]
     train, validation = data.split(rest, fraction=0.2, key=keys[0])
     numbers: dict[str, Any] = {}
     curves = {}
     for key, (name, case) in zip(keys[1:], CASES.items(), strict=True):
-        epochs = min(case.epochs, 8) if options.quick else case.epochs
+        epochs = min(case.epochs, 6) if options.quick else case.epochs
         seeds = 1 if options.quick else case.seeds
         claimed = QUICK[name] if options.quick else case.claimed
         started = time.perf_counter()

@@ -54,7 +54,7 @@ def experiment(options: Options) -> Claim:
     """A sweep over seeds for each network, and their accuracies at the last step."""
     everything = data.load("mnist1d")
     train, test = everything[:TRAINING_ROWS], everything[TRAINING_ROWS:]
-    seeds, steps = (2, 800) if options.quick else (10, 6000)
+    seeds, steps = (2, 480) if options.quick else (10, 6000)
     per_epoch = TRAINING_ROWS // BATCH_SIZE
     started = time.perf_counter()
     swept = fnnet.sweep(

@@ -1,8 +1,17 @@
-"""What a network looks like inside: signals, saturation, linear regions, loss surfaces, representations."""
+"""What a network looks like inside: signals, saturation, linear regions, loss surfaces, representations.
 
-from fnnet.analysis.backward import gradient_norms, layer_gradients
+- Linear regions: a model is traced and its jaxpr interpreted for where it bends (``tracing``, ``interpreter``), once
+  for the sides of its units (``patterns``) and once for its matrices in float64 (``stages``); with these, segments
+  (``pieces``) and boxes (``regions``, ``polygons``) are cut, regions counted (``counting``) or bounded (``bounds``).
+- Signals: what layers give (``intermediates``), how it changes what comes out (``gradients``), how both grow or fade
+  (``signals``), and which units pass nothing on (``dead_units``).
+- Loss surfaces: a loss of the parameters (``objectives``), directions (``directions``), and slices (``slices``).
+- Representations: ``similarity``. A layer as a map of the plane: ``svd``. Figures: ``plotting_*``.
+"""
+
 from fnnet.analysis.bounds import linear_regions_upper_bound, max_linear_regions
 from fnnet.analysis.counting import RegionCount, count_linear_regions
+from fnnet.analysis.dead_units import Saturation, saturation
 from fnnet.analysis.directions import (
     TrajectoryDirections,
     filter_normalized,
@@ -10,20 +19,20 @@ from fnnet.analysis.directions import (
     trajectory_coordinates,
     trajectory_directions,
 )
-from fnnet.analysis.flatness import Saturation, saturation
+from fnnet.analysis.gradients import gradient_norms, layer_gradients
+from fnnet.analysis.intermediates import layer_inputs, layer_outputs
 from fnnet.analysis.objectives import evaluation_loss
 from fnnet.analysis.patterns import activation_pattern
 from fnnet.analysis.pieces import Joints, LinearPieces, joints, linear_pieces
-from fnnet.analysis.plane_maps import PlaneSVD, plane_svd, plot_svd
-from fnnet.analysis.plotting_signals import plot_saturation, plot_signal_propagation
+from fnnet.analysis.plotting_regions import plot_joints, plot_regions
+from fnnet.analysis.plotting_signals import plot_gradient_norms, plot_saturation, plot_signal_propagation
 from fnnet.analysis.plotting_similarity import plot_representations
 from fnnet.analysis.plotting_slices import plot_loss_slice
-from fnnet.analysis.region_plots import plot_regions
 from fnnet.analysis.regions import LinearRegions, linear_regions
 from fnnet.analysis.signals import Moments, SignalPropagation, signal_propagation
 from fnnet.analysis.similarity import RepresentationSimilarity, compare_representations, linear_cka
 from fnnet.analysis.slices import LossSlice, loss_slice
-from fnnet.analysis.watching import layer_inputs, layer_outputs
+from fnnet.analysis.svd import PlaneSVD, plane_svd, plot_svd
 
 __all__ = [
     "Joints",
@@ -54,6 +63,8 @@ __all__ = [
     "loss_slice",
     "max_linear_regions",
     "plane_svd",
+    "plot_gradient_norms",
+    "plot_joints",
     "plot_loss_slice",
     "plot_regions",
     "plot_representations",

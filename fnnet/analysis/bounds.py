@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from fnnet.errors import HyperparameterError, check_size
 
 
-def max_linear_regions(inputs: int, widths: Sequence[int]) -> int:
+def max_linear_regions(inputs: int, widths: Iterable[int]) -> int:
     """As many linear regions as a ReLU network with these hidden layers can have, by the lecture's formula.
 
     N = (Π_{k<K} (⌊D_k/D_i⌋ + 1)^{D_i}) · Σ_{j≤D_i} C(D_K, j), which for K equal layers of D units, D_i a divisor of
@@ -36,12 +36,12 @@ def max_linear_regions(inputs: int, widths: Sequence[int]) -> int:
     >>> max_linear_regions(1, [10] * 5), f"{max_linear_regions(10, [50] * 5):.1e}"
     (161051, '1.8e+41')
     """
-    _check("max_linear_regions", inputs, widths)
+    inputs, widths = _checked("max_linear_regions", inputs, widths)
     folds = math.prod((width // inputs + 1) ** inputs for width in widths[:-1])
     return folds * _zaslavsky(widths[-1], inputs)
 
 
-def linear_regions_upper_bound(inputs: int, widths: Sequence[int]) -> int:
+def linear_regions_upper_bound(inputs: int, widths: Iterable[int]) -> int:
     """More linear regions than this no ReLU network with these hidden layers has.
 
     Σ Π_k C(D_k, j_k) over all j with 0 ≤ j_k ≤ min(D_i, D_1 − j_1, …, D_{k−1} − j_{k−1}, D_k)
@@ -61,7 +61,7 @@ def linear_regions_upper_bound(inputs: int, widths: Sequence[int]) -> int:
     >>> linear_regions_upper_bound(2, [3]), linear_regions_upper_bound(1, [1, 5])
     (7, 7)
     """
-    _check("linear_regions_upper_bound", inputs, widths)
+    inputs, widths = _checked("linear_regions_upper_bound", inputs, widths)
     # How many ways there are by the dimension that is left: it is all that later layers know of earlier ones.
     ways = {inputs: 1}
     for width in widths:
@@ -79,12 +79,14 @@ def _zaslavsky(hyperplanes: int, inputs: int) -> int:
     return sum(math.comb(hyperplanes, j) for j in range(inputs + 1))
 
 
-def _check(where: str, inputs: int, widths: Sequence[int]) -> None:
+def _checked(where: str, inputs: int, widths: Iterable[int]) -> tuple[int, tuple[int, ...]]:
+    """Both as integers of Python's, as products of NumPy's would wrap around."""
     check_size(where, "inputs", inputs)
-    if isinstance(widths, int) or not len(widths):
+    if isinstance(widths, str) or not isinstance(widths, Iterable) or not (widths := tuple(widths)):
         raise HyperparameterError(where, f"widths is {widths!r}, but the units of one hidden layer or more are needed.")
     for width in widths:
         check_size(where, "widths", width)
+    return int(inputs), tuple(map(int, widths))
 
 
 __all__ = ["linear_regions_upper_bound", "max_linear_regions"]

@@ -39,7 +39,7 @@ class RegionCount(NamedTuple):
 
 
 def count_linear_regions(
-    model: LayerLike, params: PyTree, box: Any, *, state: PyTree = None, points: int = 10_000, key: Any = None
+    model: LayerLike, params: PyTree, box: Any, *, model_state: PyTree = None, points: int = 10_000, key: Any = None
 ) -> RegionCount:
     """The number of linear regions of a piecewise linear model in a box: exact for one and two inputs.
 
@@ -53,7 +53,7 @@ def count_linear_regions(
         model: a layer from (batch, inputs) whose activations are piecewise linear.
         params: its parameters.
         box: ((low, high), …), an interval an input, finite.
-        state: its state, if it has any.
+        model_state: of the layers, where they have one.
         points: how many are drawn, if there are more than two inputs.
         key: random key by which they are drawn; needed there.
 
@@ -78,10 +78,10 @@ def count_linear_regions(
     low, high = corners(where, box)
     with within(where):
         if len(low) == 1:
-            found = joints(model, params, float(low[0]), float(high[0]), state=state)
+            found = joints(model, params, float(low[0]), float(high[0]), model_state=model_state)
             return RegionCount(len(found.slopes), True, 0)
         if len(low) == 2:
-            regions = linear_regions(model, params, box, state=state).regions
+            regions = linear_regions(model, params, box, model_state=model_state).regions
             return RegionCount(int(regions.max()) + 1, True, 0)
     check_size(where, "points", points)
     if key is None:
@@ -90,7 +90,7 @@ def count_linear_regions(
             f"with {len(low)} inputs regions are not counted but met by random points. Pass key=jax.random.key(0).",
         )
     check_key(where, key)
-    stages = stages_of(where, model, params, state, (len(low),))
+    stages = stages_of(where, model, params, model_state, (len(low),))
     drawn = np.asarray(jax.random.uniform(key, (points, len(low))), np.float64)
     return RegionCount(_maps_met(stages, low + drawn * (high - low)), False, points)
 

@@ -8,14 +8,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnnet.analysis.tracing import bent, specs, without_arrays
+from fnnet.analysis.checks import check_parameters, checked_inputs, state_of
+from fnnet.analysis.tracing import bent
 from fnnet.errors import ShapeError
 from fnnet.nn.base import LayerLike, as_layer
 from fnnet.recipes import Skeleton, split
 from fnnet.types import Array, PyTree
 
 
-def activation_pattern(model: LayerLike, params: PyTree, x: Array, *, state: PyTree = None) -> dict[str, Array]:
+def activation_pattern(
+    model: LayerLike, params: PyTree, inputs: Array, *, model_state: PyTree = None
+) -> dict[str, Array]:
     """Which units of a piecewise linear model are on, for every example.
 
     A unit h = max(z, 0) is on where its pre-activation z > 0. Examples with equal patterns are in one linear piece.
@@ -26,8 +29,8 @@ def activation_pattern(model: LayerLike, params: PyTree, x: Array, *, state: PyT
     Args:
         model: a layer whose activations are piecewise linear.
         params: its parameters; for stacked ones map with `jax.vmap`.
-        x: inputs (batch, …).
-        state: its state, if it has any.
+        inputs: array (batch, …).
+        model_state: of the layers, where they have one.
 
     Returns:
         Booleans (batch, units) by the path of the layer, as in the parameters; "." is a model that is one layer.
@@ -35,6 +38,7 @@ def activation_pattern(model: LayerLike, params: PyTree, x: Array, *, state: PyT
     Raises:
         StructureError: the model is not piecewise linear, or has a state and was given none.
         ShapeError: the inputs have no batch axis, or not the model's shape.
+        DataError: the inputs or the parameters are not finite.
 
     Source: lecture 002, "Activation pattern: which hidden units are activated".
 
@@ -47,7 +51,7 @@ def activation_pattern(model: LayerLike, params: PyTree, x: Array, *, state: PyT
     """
     where = "activation_pattern"
     layer = as_layer(model, where)
-    x = jnp.asarray(x)
+    x = checked_inputs(where, inputs)
     if x.ndim < 2:
         raise ShapeError(
             where,
@@ -56,8 +60,8 @@ def activation_pattern(model: LayerLike, params: PyTree, x: Array, *, state: PyT
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(jnp.zeros(()).dtype)
-    if state is None:
-        state = without_arrays(where, specs(layer, x[:1])[1])
+    state = state_of(where, layer, model_state, x)
+    check_parameters(where, params, state)
     numbers, skeleton = split(layer)
     return _patterns(where, skeleton, numbers, params, state, x)
 

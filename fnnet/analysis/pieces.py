@@ -31,16 +31,19 @@ class LinearPieces(NamedTuple):
 class Joints(NamedTuple):
     """Where a function of one number bends: ``positions`` (joints,) in order, ``values`` (joints, *output) there.
 
-    ``slopes`` (joints + 1, *output) are the derivatives of the pieces between them, from left to right.
+    ``slopes`` (joints + 1, *output) are the derivatives of the pieces between them, from left to right. ``ends`` (2,)
+    are those of the interval, and ``end_values`` (2, *output) the outputs there.
     """
 
     positions: np.ndarray
     values: np.ndarray
     slopes: np.ndarray
+    ends: np.ndarray
+    end_values: np.ndarray
 
 
 def joints(
-    model: LayerLike, params: PyTree, low: float, high: float, *, state: PyTree = None, tolerance: float = 1e-9
+    model: LayerLike, params: PyTree, low: float, high: float, *, model_state: PyTree = None, tolerance: float = 1e-9
 ) -> Joints:
     """All joints of a piecewise linear model with one input on an interval, and the slopes between them.
 
@@ -54,11 +57,11 @@ def joints(
         params: its parameters.
         low: left end, finite.
         high: right end, more than ``low``. Joints at the ends do not count.
-        state: its state, if it has any.
+        model_state: of the layers, where they have one.
         tolerance: the part of the interval below which joints are one.
 
     Returns:
-        `Joints` with ``positions``, ``values`` and ``slopes``, NumPy arrays of float64.
+        `Joints`, NumPy arrays of float64.
 
     Raises:
         StructureError: the model is not piecewise linear, jumps, or is traced.
@@ -79,14 +82,15 @@ def joints(
     where = "joints"
     check_interval(where, low, high)
     check_number(where, "tolerance", tolerance, low=0.0, high=1.0)
-    stages = stages_of(where, model, params, state, (1,))
-    low, high = float(low), float(high)
-    found = _cut(where, stages, np.array([low]), np.array([high]), tolerance)
-    return Joints(found.points[:, 0], found.values, found.slopes / (high - low))
+    stages = stages_of(where, model, params, model_state, (1,))
+    ends = np.array([low, high], np.float64)
+    found = _cut(where, stages, ends[:1], ends[1:], tolerance)
+    end_values = stages.output(stages.values(ends[:, None])[0]).reshape(2, *stages.output_shape)
+    return Joints(found.points[:, 0], found.values, found.slopes / (ends[1] - ends[0]), ends, end_values)
 
 
 def linear_pieces(
-    model: LayerLike, params: PyTree, start: Any, stop: Any, *, state: PyTree = None, tolerance: float = 1e-9
+    model: LayerLike, params: PyTree, start: Any, stop: Any, *, model_state: PyTree = None, tolerance: float = 1e-9
 ) -> LinearPieces:
     """The linear regions that a segment in input space passes, exactly, and the joints between them.
 
@@ -97,7 +101,7 @@ def linear_pieces(
         params: its parameters.
         start: one input without its batch axis, such as (features,) or (height, width, channels).
         stop: another one of the same shape.
-        state: its state, if it has any.
+        model_state: of the layers, where they have one.
         tolerance: the part of the segment below which joints are one.
 
     Returns:
@@ -126,7 +130,7 @@ def linear_pieces(
     if not (np.isfinite(start).all() and np.isfinite(stop).all()) or (start == stop).all():
         raise HyperparameterError(where, "start and stop have to be finite and to differ, else there is no segment.")
     check_number(where, "tolerance", tolerance, low=0.0, high=1.0)
-    stages = stages_of(where, model, params, state, start.shape)
+    stages = stages_of(where, model, params, model_state, start.shape)
     found = _cut(where, stages, start.ravel(), stop.ravel(), tolerance)
     return found._replace(points=found.points.reshape(-1, *start.shape))
 

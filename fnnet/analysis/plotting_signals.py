@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from fnnet.analysis.flatness import Saturation
+from fnnet.analysis.dead_units import Saturation
 from fnnet.analysis.signals import SignalPropagation
-from fnnet.errors import DataError, StructureError
+from fnnet.errors import DataError, ShapeError, StructureError
 from fnnet.report.scales import log_ticks
 from fnnet.report.style import (
     BAND,
@@ -23,6 +23,7 @@ from fnnet.report.style import (
     number,
     plural,
     save_figure,
+    score_colors,
 )
 
 COLORS = (BLUE, VERMILLION, ORANGE, "#009E73", "#CC79A7", "#56B4E9", INK)
@@ -30,6 +31,7 @@ COLORS = (BLUE, VERMILLION, ORANGE, "#009E73", "#CC79A7", "#56B4E9", INK)
 
 _PANEL = 2.6
 _FEWEST_FOR_BANDS = 5
+_MOST_NAMED = 12
 
 
 def plot_signal_propagation(
@@ -159,6 +161,10 @@ def _draw_variances(axes: Any, side: str, curves: dict[str, np.ndarray]) -> None
     if not seen:
         axes.set_yticks([])
         return
+    _log_axis(axes, seen)
+
+
+def _log_axis(axes: Any, seen: list[float]) -> None:
     low, high = min(seen), max(seen)
     room = max((high / low) ** 0.05, np.sqrt(max(1.0, 10 * low / high)))
     axes.set_yscale("log")
@@ -172,6 +178,75 @@ def _depth_axis(axes: Any, count: int) -> None:
     axes.set_xlabel("layer")
     axes.set_xlim(0.7, count + 0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
+def plot_gradient_norms(
+    norms: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+    path: str | PathLike[str] | None = None,
+    *,
+    time: str = "epoch",
+) -> Any:
+    """The norm of the gradient of each layer while a net is trained, a line for each layer.
+
+    Norms of 0 and those that are not finite have no place on a logarithmic axis and are left out.
+
+    Args:
+        norms: what `gradient_norms` told one time after another, a list, or stacked as a scan stacks it.
+        path: where to write the figure (.png, .svg or .pdf); None writes nothing.
+        time: what lies between one time and the next; the first is 1.
+
+    Returns:
+        The matplotlib Figure.
+
+    Raises:
+        StructureError: ``norms`` is something else, or the layers differ.
+        ShapeError: the norms are not one number for each layer and time.
+        DataError: none is finite and more than 0.
+        MissingPackageError: matplotlib is not installed.
+
+    Source: lectures 000 and 004, vanishing and exploding gradients.
+    """
+    where = "plot_gradient_norms"
+    rows = [norms] if isinstance(norms, Mapping) else list(norms)
+    if not rows or not all(isinstance(row, Mapping) and row.keys() == rows[0].keys() for row in rows) or not rows[0]:
+        raise StructureError(where, "what gradient_norms gives is needed, or a list of it, of the same layers.")
+    curves = {name or ".": np.asarray([row[name] for row in rows], dtype=float) for name in rows[0]}
+    if isinstance(norms, Mapping):
+        curves = {name: curve[0] for name, curve in curves.items()}
+    for name, curve in curves.items():
+        if curve.ndim != 1:
+            raise ShapeError(where, f"{name!r} has shape {curve.shape}, but (times,) is needed. Draw nets apart.")
+    seen = np.stack([*curves.values()])
+    seen = np.where(np.isfinite(seen) & (seen > 0), seen, np.nan)
+    if np.isnan(seen).all():
+        raise DataError(where, "no norm is finite and more than 0. Did training diverge?")
+    return _norm_curves(where, dict(zip(curves, seen, strict=True)), path, time)
+
+
+def _norm_curves(where: str, curves: dict[str, np.ndarray], path: str | PathLike[str] | None, time: str) -> Any:
+    first, last = next(iter(curves)), next(reversed(curves))
+    ratio = float(curves[first][-1] / curves[last][-1])
+    title = f"At the end, gradients of layer {first} are {number(ratio, digits=2)} times those of layer {last}"
+    if len(curves) == 1 or not np.isfinite(ratio):
+        title = f"Gradient norms of {plural(len(curves), 'layer')}"
+    with house_style(where):
+        from matplotlib.lines import Line2D
+
+        # Layers have an order, and so have their colours.
+        steps = score_colors(np.linspace(0.1, 1.0, len(curves)))
+        handles = [Line2D([], [], color=color, label=name) for color, name in zip(steps, curves, strict=True)]
+        if len(handles) > _MOST_NAMED:
+            handles = [handles[0], handles[-1]]
+        figure = new_figure(title, "", handles, height=2.8, width=6.0)
+        axes = figure.subplots()
+        for color, curve in zip(steps, curves.values(), strict=True):
+            axes.plot(np.arange(1, len(curve) + 1), curve, color=color, marker="." if len(curve) < 2 else "")
+        axes.set(xlabel=time, ylabel="gradient norm")
+        axes.margins(x=0.01)
+        _log_axis(axes, [float(value) for curve in curves.values() for value in curve[~np.isnan(curve)]])
+        if path is not None:
+            save_figure(where, figure, path)
+    return figure
 
 
 def plot_saturation(found: Saturation | Mapping[str, Saturation], path: str | PathLike[str] | None = None) -> Any:
@@ -188,9 +263,6 @@ def plot_saturation(found: Saturation | Mapping[str, Saturation], path: str | Pa
         StructureError: ``found`` is something else, or is mapped over.
         MissingPackageError: matplotlib is not installed.
     """
-    from matplotlib.lines import Line2D
-    from matplotlib.ticker import PercentFormatter
-
     where = "plot_saturation"
     named = _named(where, found, Saturation)
     if any(np.ndim(one.flat) != 1 for one in named.values()):
@@ -201,6 +273,9 @@ def plot_saturation(found: Saturation | Mapping[str, Saturation], path: str | Pa
     whose = f" of {name}" if name else ""
     title = f"At most {number(100 * worst)} % are flat, at activation {place + 1}{whose}"
     with house_style(where):
+        from matplotlib.lines import Line2D
+        from matplotlib.ticker import PercentFormatter
+
         handles = [Line2D([], [], color=color, label=name) for color, name in zip(COLORS, named, strict=False) if name]
         figure = new_figure(title, "", handles, height=_PANEL)
         panels = {"flat": "examples and units in the flat part", "dead": "units in it for every example"}

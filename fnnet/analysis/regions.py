@@ -38,7 +38,7 @@ class LinearRegions(NamedTuple):
     sides: np.ndarray
 
 
-def linear_regions(model: LayerLike, params: PyTree, box: Any, *, state: PyTree = None) -> LinearRegions:
+def linear_regions(model: LayerLike, params: PyTree, box: Any, *, model_state: PyTree = None) -> LinearRegions:
     """All linear regions of a piecewise linear model with two inputs in a box, as exact polygons with their maps.
 
     f(x) = W x + b on each
@@ -50,7 +50,7 @@ def linear_regions(model: LayerLike, params: PyTree, box: Any, *, state: PyTree 
         model: a layer from (batch, 2) whose activations are piecewise linear.
         params: its parameters.
         box: ((low, high), (low, high)) of the two inputs, finite.
-        state: its state, if it has any.
+        model_state: of the layers, where they have one.
 
     Returns:
         `LinearRegions`, NumPy arrays of float64; there are ``regions.max() + 1`` of them.
@@ -76,7 +76,7 @@ def linear_regions(model: LayerLike, params: PyTree, box: Any, *, state: PyTree 
             f"the box has {len(low)} axes, but polygons need two. For one input there is joints, for more "
             f"linear_pieces along a segment.",
         )
-    stages = stages_of(where, model, params, state, (2,))
+    stages = stages_of(where, model, params, model_state, (2,))
     cells, sides = _cells(where, stages, low, high)
     areas, lengths = np.array([area_and_length(cell.rows[:, :2]) for cell in cells]).T
     reach = float(np.hypot(*(high - low)))

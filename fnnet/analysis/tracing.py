@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnnet.analysis.bending import WHOLE, Bend, Depends, Walk
-from fnnet.errors import DataError, ShapeError, StructureError, is_concrete
+from fnnet.analysis.checks import check_parameters, shapes_of, state_of
+from fnnet.analysis.interpreter import WHOLE, Bend, Depends, Walk
+from fnnet.errors import ShapeError, StructureError, is_concrete
 from fnnet.nn.base import OBSERVER, Layer, LayerLike, apply_layer, as_layer, of_function
 from fnnet.recipes import describe, recipe_of, split
-from fnnet.trees import flatten_with_names
 from fnnet.types import PyTree
 
 _SCOPE = "fnnet_part_"
@@ -90,32 +90,12 @@ def prepared(
             "outside of jax.jit, jax.vmap and jax.grad.",
         )
     with jax.enable_x64(True):
-        expected, fresh = specs(layer, jax.ShapeDtypeStruct((1, *shape), jnp.float64))
-    state = without_arrays(where, fresh) if state is None else state
-    _check_shapes(where, params, expected, shape)
+        x = jax.ShapeDtypeStruct((1, *shape), jnp.float64)
+        state = state_of(where, layer, state, x)
+        _check_shapes(where, params, shapes_of(where, layer, x)[0], shape)
+    check_parameters(where, params, state)
     params, state = jax.tree.map(_wide, (params, state))
-    for name, leaf in flatten_with_names({"params": params, "state": state}).items():
-        if not np.isfinite(leaf).all():
-            raise DataError(where, f"{name} has a value that is not finite. Did training diverge?")
     return layer, params, state
-
-
-def specs(layer: Layer, x: Any) -> tuple[PyTree, PyTree]:
-    """The shapes of the parameters and of the state for inputs like ``x``."""
-    return jax.eval_shape(layer.init, jax.eval_shape(lambda: jax.random.key(0)), x)
-
-
-def without_arrays(where: str, state: PyTree) -> PyTree:
-    """The state of a model that has none, which need not be passed.
-
-    Raises:
-        StructureError: there are arrays in it.
-    """
-    if jax.tree.leaves(state):
-        raise StructureError(
-            where, "the model has a state, such as batch_norm's running averages. Pass state=, as init gives it."
-        )
-    return state
 
 
 def _wide(leaf: Any) -> np.ndarray:

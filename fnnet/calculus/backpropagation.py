@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from fnnet import losses, nn
 from fnnet.calculus.slopes import activation_slope, loss_slope
-from fnnet.errors import ShapeError, StructureError
+from fnnet.errors import ShapeError, StructureError, is_concrete, within
 from fnnet.recipes import recipe_of
 from fnnet.types import Array, PyTree
 
@@ -63,7 +63,8 @@ def backprop_mlp(
 
     Raises:
         StructureError: another kind of model, an activation or a loss whose derivative is not written out.
-        ShapeError: inputs or targets do not fit.
+        ShapeError: inputs, parameters or targets do not fit.
+        DataError: a class id is out of range, or shares of classes do not sum to 1.
 
     Source: lecture 002, "Backpropagation algorithm"; lecture 003, "Backpropagation", with δ = f − y.
 
@@ -90,13 +91,24 @@ def backprop_mlp(
     f: list[Array] = []
     h: list[Array] = [x.astype(layers[0]["kernel"].dtype)]
     for layer, stage in zip(layers, stages, strict=True):
+        if layer["kernel"].shape[:-1] != h[-1].shape[1:]:
+            raise ShapeError(
+                where,
+                f"the kernel of layer {stage.name} has shape {layer['kernel'].shape}, but {h[-1].shape[1]} features "
+                f"come in.",
+            )
         z = h[-1] @ layer["kernel"]
         f.append(z + layer["bias"][None, :] if "bias" in layer else z)
         h.append(stage.activation(f[-1]))
     output = h.pop()
 
+    if loss.check_targets is not None and is_concrete(y):
+        with within(where):
+            loss.check_targets(output.shape, y)
+    if not (loss is losses.softmax_cross_entropy and jnp.issubdtype(y.dtype, jnp.integer)):
+        y = y.astype(output.dtype)
     values = loss(output, y)  # also sees to it that the targets fit
-    delta = by_output(output, y if jnp.issubdtype(y.dtype, jnp.integer) else y.astype(output.dtype)) * slopes[-1](f[-1])
+    delta = by_output(output, y) * slopes[-1](f[-1])
     deltas = [delta]
     for k in range(len(stages) - 1, 0, -1):
         delta = (delta @ layers[k]["kernel"].T) * slopes[k - 1](f[k - 1])

@@ -13,7 +13,7 @@ from fnnet.calculus.differences import Differences, central, double_precision, i
 from fnnet.calculus.points import check_value, direction_at
 from fnnet.errors import check_key, check_number, check_size
 from fnnet.optim.vectors import as_vector, like
-from fnnet.trees import flatten_with_names
+from fnnet.trees import path_name
 from fnnet.types import PyTree, Scalar
 
 _DIRECTIONS = 2
@@ -106,9 +106,10 @@ def check_gradient(
 
     error = max(|g − d| − r, 0) / max(|g|, |d|)   with d = (f(θ + h e) − f(θ − h e)) / 2h
 
-    where r = 10 ε (|f| + Σ|g_i θ_i|)/h is what rounding may do to a difference, which is no fault of the gradient. Of a
-    leaf with more than ``entries`` numbers, so many are drawn and looked at, and two random directions through all of
-    the leaf besides, in which every wrong entry shows if it is large enough beside the whole.
+    where r = 10 ε (|f| + Σ|d_i θ_i|)/h is what rounding may do to a difference, which is no fault of the gradient (g_i
+    stands for d_i where that was not measured). Of a leaf with more than ``entries`` numbers, so many are drawn and
+    looked at, and two random directions through all of the leaf besides, in which every wrong entry shows if it is
+    large enough beside the whole.
 
     Args:
         fun: f, from a pytree of floats to a scalar; pure. What it closes over may be float32.
@@ -153,10 +154,8 @@ def check_gradient(
         given = jax.jit(jax.grad(lambda p: fun(p)))(wide) if gradient is None else gradient
         given = direction_at(where, wide, given(wide) if callable(given) else given, "the gradient")
         g, theta = np.asarray(as_vector(given)), np.asarray(as_vector(wide))
-        eps = float(jnp.finfo(precision).eps)
-        noise = _NOISE * eps * (abs(float(value)) + float(np.abs(g * theta).sum()))
         words = [0] if key is None else np.asarray(jax.random.key_data(key)).ravel().tolist()
-        asked = _Question(fun, wide, g, theta, relative_step(precision), noise, limit)
+        asked = _Question(fun, wide, g, theta, float(jnp.finfo(precision).eps), relative_step(precision), limit)
         rows = asked.rows(entries, np.random.default_rng(words))
     return GradientReport(tuple(rows), limit, str(precision))
 
@@ -168,20 +167,21 @@ class _Question(NamedTuple):
     params: PyTree
     g: np.ndarray
     theta: np.ndarray
+    eps: float
     step: float
-    noise: float
     tolerance: float
 
     def rows(self, entries: int, rng: np.random.Generator) -> list[LeafCheck]:
         """All leaves; the entries of all of them are one batch of evaluations."""
-        named = {path: leaf for path, leaf in flatten_with_names(self.params).items() if leaf.size}
-        starts = np.cumsum([0, *(leaf.size for leaf in named.values())])
-        chosen = [_drawn(rng, leaf.size, entries) for leaf in named.values()]
+        named = [(path_name(p), leaf) for p, leaf in jax.tree_util.tree_leaves_with_path(self.params) if leaf.size]
+        starts = np.cumsum([0, *(leaf.size for _, leaf in named)])
+        chosen = [_drawn(rng, leaf.size, entries) for _, leaf in named]
         places = np.concatenate([start + c for start, c in zip(starts[:-1], chosen, strict=True)])
         found = central(self.fun, self.params, places, self.step)
+        noise = self._noise(places, found)
         value = jax.jit(lambda theta: self.fun(like(self.params)(theta)))
         rows, done = [], 0
-        for (path, leaf), start, inside in zip(named.items(), starts[:-1], chosen, strict=True):
+        for (path, leaf), start, inside in zip(named, starts[:-1], chosen, strict=True):
             part = Differences(found.here, *(field[done : done + len(inside)] for field in found[1:]))
             done += len(inside)
             given, measured, steps = self.g[start + inside], part.slopes, part.steps_above
@@ -189,8 +189,8 @@ class _Question(NamedTuple):
             for _ in range(directions):
                 along = self._along(value, slice(start, start + leaf.size), rng)
                 given, measured, steps = (np.append(a, b) for a, b in zip((given, measured, steps), along, strict=True))
-            errors = self._errors(given, measured, steps)
-            worst = int(np.argmax(errors))
+            errors = _errors(given, measured, noise / steps)
+            worst, wrong = int(np.argmax(errors)), int((errors > self.tolerance).sum())
             position = None if worst >= len(inside) else tuple(map(int, np.unravel_index(inside[worst], leaf.shape)))
             rows.append(
                 LeafCheck(
@@ -199,21 +199,37 @@ class _Question(NamedTuple):
                     size=leaf.size,
                     entries=len(inside),
                     directions=directions,
-                    wrong=int((errors > self.tolerance).sum()),
+                    wrong=wrong,
                     error=float(errors[worst]),
                     position=position,
                     given=float(given[worst]),
                     measured=float(measured[worst]),
-                    kink=position is not None and _has_kink(part, worst),
+                    kink=wrong > 0 and position is not None and self._has_kink(value, start + inside[worst], noise),
                 )
             )
         return rows
 
-    def _errors(self, given: np.ndarray, measured: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        known = np.isfinite(given) & np.isfinite(measured)
-        size = np.maximum(np.abs(given), np.abs(measured))
-        apart = np.maximum(np.abs(np.where(known, given - measured, 0)) - self.noise / steps, 0)
-        return np.where(known, apart / np.where(known & (size > 0), size, 1), np.inf)
+    def _noise(self, places: np.ndarray, found: Differences) -> float:
+        """What rounding may do to a difference of values; no entry in question says how large the terms of f are."""
+        slopes = self.g.copy()
+        slopes[places] = found.slopes
+        terms = np.abs(slopes * self.theta)
+        return _NOISE * self.eps * (abs(float(found.here)) + float(terms[np.isfinite(terms)].sum()))
+
+    def _has_kink(self, value: Any, entry: int, noise: float) -> bool:
+        """Whether the slopes to both sides differ by as much at one step as at eight.
+
+        Those of a smooth function then differ eight times as much, however curved it is.
+        """
+        e = np.zeros_like(self.theta)
+        e[entry] = self.step * max(1.0, abs(float(self.theta[entry])))
+
+        def jump(scale: float) -> float:
+            above, here, below = (float(value(self.theta + k * scale * e)) for k in (1, 0, -1))
+            return abs(above - 2 * here + below) / (scale * e[entry])
+
+        near = jump(1)
+        return bool(near * e[entry] > noise and near > jump(8) / 2)
 
     def _along(self, value: Any, leaf: slice, rng: np.random.Generator) -> tuple[float, float, float]:
         """A direction of length 1 in which each entry of a leaf counts alike: slope given, slope measured, step."""
@@ -225,14 +241,16 @@ class _Question(NamedTuple):
         return float(self.g @ u), rise / (2 * h), h
 
 
+def _errors(given: np.ndarray, measured: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """Relative errors beyond rounding; ∞ where either is not finite."""
+    known = np.isfinite(given) & np.isfinite(measured)
+    size = np.maximum(np.abs(given), np.abs(measured))
+    apart = np.maximum(np.abs(np.where(known, given, 0) - np.where(known, measured, 0)) - rounding, 0)
+    return np.where(known, apart / np.where(known & (size > 0), size, 1), np.inf)
+
+
 def _drawn(rng: np.random.Generator, size: int, entries: int) -> np.ndarray:
     return np.arange(size) if size <= entries else np.sort(rng.choice(size, entries, replace=False, shuffle=False))
-
-
-def _has_kink(part: Differences, at: int) -> bool:
-    """Whether the slopes to both sides differ by far more than a bounded second derivative would let them."""
-    right, left = (float(side[at]) for side in part.one_sided)
-    return abs(right - left) > 0.01 * max(abs(right), abs(left))
 
 
 def _table(leaves: tuple[LeafCheck, ...]) -> list[str]:

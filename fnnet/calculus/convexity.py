@@ -165,11 +165,11 @@ def is_positive_semidefinite(matrix: Array, *, tolerance: Scalar | None = None) 
     eps, other = float(jnp.finfo(dtype).eps), jnp.swapaxes(matrix, -1, -2)
     if is_concrete(matrix):
         known = np.asarray(matrix)
-        apart, size = np.abs(known - np.swapaxes(known, -1, -2)).max(initial=0), np.abs(known).max(initial=0)
-        if apart > eps**0.5 * size:
+        apart, size = (np.abs(m).max(axis=(-1, -2)) for m in (known - np.swapaxes(known, -1, -2), known))
+        if (apart > eps**0.5 * size).any():
             raise StructureError(
                 where,
-                f"the matrix is not symmetric: entries that should be equal differ by {float(apart):g}. For any "
+                f"the matrix is not symmetric: entries that should be equal differ by {float(apart.max()):g}. For any "
                 f"matrix test its symmetric part, (M + M.T)/2.",
             )
     values = jnp.linalg.eigvalsh((matrix + other) / 2)

@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnnet.calculus.points import check_finite, check_value
+from fnnet.calculus.points import check_point, check_value
 from fnnet.errors import StructureError, check_number, is_concrete
-from fnnet.optim.base import check_parameters
 from fnnet.optim.driver import check_scalar, starting_point
 from fnnet.optim.vectors import as_vector, like
 from fnnet.types import PyTree, Scalar
@@ -37,9 +36,8 @@ def in_double(where: str, fun: Callable[[PyTree], Any], params: PyTree) -> PyTre
             "the parameters are traced, but it computes in float64 on the host. Call it outside of jax.jit, jax.vmap "
             "and jax.grad.",
         )
-    check_parameters(where, starting_point(where, params))
+    check_point(where, starting_point(where, params))
     wide = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf, dtype=np.float64)), params)
-    check_finite(where, wide)
     check_scalar(where, fun, wide)
     return wide
 
@@ -57,11 +55,6 @@ class Differences(NamedTuple):
     def slopes(self) -> np.ndarray:
         """(f(θ + h) − f(θ − h)) / 2h."""
         return (self.above - self.below) / (self.steps_above + self.steps_below)
-
-    @property
-    def one_sided(self) -> tuple[np.ndarray, np.ndarray]:
-        """The slopes to either side, which differ at a kink."""
-        return (self.above - self.here) / self.steps_above, (self.here - self.below) / self.steps_below
 
 
 def precision_of(fun: Callable[[PyTree], Any], params: PyTree) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from fnnet.calculus.points import direction_at, point
+from fnnet.calculus.points import check_value, direction_at, point
 from fnnet.types import Array, PyTree
 
 
@@ -33,7 +33,7 @@ def hvp(fun: Callable[[PyTree], Any], params: PyTree, vector: PyTree) -> PyTree:
     Raises:
         ShapeError: ``fun`` does not return a scalar, or ``vector`` has other shapes.
         StructureError: ``params`` is empty or holds integers, ``vector`` is another tree, ``fun`` is no function.
-        DataError: ``params`` is not finite.
+        DataError: ``params`` or the value there is not finite.
 
     Source: lecture 001, "Hessian Matrix", which is the Jacobian of the gradient; Pearlmutter, "Fast exact
     multiplication by the Hessian", 1994.
@@ -44,7 +44,9 @@ def hvp(fun: Callable[[PyTree], Any], params: PyTree, vector: PyTree) -> PyTree:
     """
     params = point("hvp", fun, params)
     vector = direction_at("hvp", params, vector, "vector")
-    return jax.jvp(jax.grad(fun), (params,), (vector,))[1]
+    (value, _), (_, product) = jax.jvp(jax.value_and_grad(fun), (params,), (vector,))
+    check_value("hvp", value)
+    return product
 
 
 def directional_derivative(fun: Callable[[PyTree], Any], params: PyTree, direction: PyTree) -> Array:
@@ -66,7 +68,7 @@ def directional_derivative(fun: Callable[[PyTree], Any], params: PyTree, directi
     Raises:
         ShapeError: ``fun`` does not return a scalar, or ``direction`` has other shapes.
         StructureError: ``params`` is empty or holds integers, ``direction`` is another tree, ``fun`` is no function.
-        DataError: ``params`` is not finite.
+        DataError: ``params`` or the value there is not finite.
 
     Source: lecture 001, "Directional Derivative", where the limit has one step with two names.
 
@@ -74,9 +76,7 @@ def directional_derivative(fun: Callable[[PyTree], Any], params: PyTree, directi
     >>> float(directional_derivative(lambda x: x[0] ** 2 * x[1], jnp.array([1.0, 3.0]), jnp.array([1.0, 1.0])))
     7.0
     """
-    params = point("directional_derivative", fun, params)
-    direction = direction_at("directional_derivative", params, direction)
-    return jax.jvp(fun, (params,), (direction,))[1]
+    return _along("directional_derivative", fun, params, direction)[1]
 
 
 def directional_curvature(fun: Callable[[PyTree], Any], params: PyTree, direction: PyTree) -> Array:
@@ -98,7 +98,7 @@ def directional_curvature(fun: Callable[[PyTree], Any], params: PyTree, directio
     Raises:
         ShapeError: ``fun`` does not return a scalar, or ``direction`` has other shapes.
         StructureError: ``params`` is empty or holds integers, ``direction`` is another tree, ``fun`` is no function.
-        DataError: ``params`` is not finite.
+        DataError: ``params`` or the value there is not finite.
 
     Source: lecture 001, "Hessian Matrix".
 
@@ -106,10 +106,17 @@ def directional_curvature(fun: Callable[[PyTree], Any], params: PyTree, directio
     >>> float(directional_curvature(lambda x: x[0] ** 2 * x[1], jnp.array([1.0, 3.0]), jnp.array([1.0, 1.0])))
     10.0
     """
-    params = point("directional_curvature", fun, params)
-    direction = direction_at("directional_curvature", params, direction)
+    return _along("directional_curvature", fun, params, direction)[2]
 
-    def slope(at: PyTree) -> Array:
-        return jax.jvp(fun, (at,), (direction,))[1]
 
-    return jax.jvp(slope, (params,), (direction,))[1]
+def _along(where: str, fun: Callable[[PyTree], Any], params: PyTree, direction: PyTree) -> tuple[Array, Array, Array]:
+    """f(θ + t u) and its first two derivatives by t, at t = 0."""
+    params = point(where, fun, params)
+    direction = direction_at(where, params, direction)
+
+    def value_and_slope(at: PyTree) -> tuple[Array, Array]:
+        return jax.jvp(fun, (at,), (direction,))
+
+    (value, slope), (_, bend) = jax.jvp(value_and_slope, (params,), (direction,))
+    check_value(where, value)
+    return value, slope, bend

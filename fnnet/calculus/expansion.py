@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from fnnet.calculus.points import direction_at, inner, point
+from fnnet.calculus.points import check_value, direction_at, inner, point
 from fnnet.errors import HyperparameterError
 from fnnet.types import Array, PyTree
 
@@ -34,7 +35,7 @@ def taylor(fun: Callable[[PyTree], Any], at: PyTree, order: int = 2) -> Callable
         HyperparameterError: another order.
         ShapeError: ``fun`` does not return a scalar; when called, a point of other shapes.
         StructureError: ``at`` is empty or holds integers; when called, a point of another structure.
-        DataError: ``at`` is not finite.
+        DataError: ``at`` or the value there is not finite.
 
     Source: lecture 004, "Taylor's expansion".
 
@@ -48,7 +49,8 @@ def taylor(fun: Callable[[PyTree], Any], at: PyTree, order: int = 2) -> Callable
             "taylor", f"order is {order!r}, but it has to be 1 or 2. For higher ones see jax.experimental.jet."
         )
     center = point("taylor", fun, at)
-    value, slope = jax.value_and_grad(fun)(center)
+    value, slope = jax.value_and_grad(lambda p: jnp.asarray(fun(p)))(center)
+    check_value("taylor", value)
 
     def model(params: PyTree) -> Array:
         there = direction_at("taylor", center, params, "the point")

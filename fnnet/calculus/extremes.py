@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnnet.calculus.lanczos import Krylov, extended, hessian_product, started
-from fnnet.calculus.points import point
+from fnnet.calculus.lanczos import Krylov, extended, hessian_at, started
+from fnnet.calculus.points import check_value, point
 from fnnet.errors import check_key, check_number, check_size, is_concrete
-from fnnet.optim.vectors import as_vector, like
 from fnnet.types import Array, PyTree, Scalar
 
 
@@ -75,7 +74,7 @@ def extreme_curvatures(
     Raises:
         ShapeError: ``fun`` does not return a scalar.
         StructureError: ``params`` is empty or holds integers, ``key`` is no key.
-        DataError: ``params`` is not finite.
+        DataError: ``params`` or the value there is not finite.
         HyperparameterError: ``tolerance``, ``memory`` or ``most`` is out of range.
 
     Source: lecture 001, "Hessian Matrix"; Wu and Simon, "Thick-restart Lanczos method", 2000.
@@ -94,13 +93,11 @@ def extreme_curvatures(
     key = jax.random.key(0) if key is None else key
     if is_concrete(key):
         check_key(where, key)
-    back = like(params)
 
-    def run(params: PyTree, tolerance: Array, key: Array) -> ExtremeCurvatures:
-        theta = as_vector(params)
+    def run(params: PyTree, tolerance: Array, key: Array) -> tuple[ExtremeCurvatures, Array]:
+        theta, back, value, product = hessian_at(fun, params)
         size = min(memory, theta.size)
         kept = min(size, max(2, size // 2))
-        product = hessian_product(lambda v: jnp.asarray(fun(back(v))).astype(theta.dtype), theta)
         begin, key = jax.random.split(key)
         space = started(jax.random.normal(begin, theta.shape, theta.dtype), size)
 
@@ -122,7 +119,7 @@ def extreme_curvatures(
         zero = jnp.zeros((), jnp.int32)
         nothing = jnp.zeros(2, theta.dtype)
         found = lax.while_loop(unfinished, body, _Search(space, zero, nothing, nothing, zero))
-        return ExtremeCurvatures(
+        ends = ExtremeCurvatures(
             least=found.ends[0],
             greatest=found.ends[1],
             least_direction=back(found.space.basis[0]),
@@ -132,8 +129,11 @@ def extreme_curvatures(
             products=found.products,
             converged=_within(found, tolerance),
         )
+        return ends, value
 
-    return jax.jit(run)(params, jnp.asarray(tolerance, jnp.zeros(()).dtype), key)
+    found, value = jax.jit(run)(params, jnp.asarray(tolerance, jnp.zeros(()).dtype), key)
+    check_value(where, value)
+    return found
 
 
 def _within(search: _Search, tolerance: Array) -> Array:

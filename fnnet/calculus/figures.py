@@ -11,7 +11,7 @@ import numpy as np
 from fnnet.calculus.spectra import Spectrum
 from fnnet.errors import DataError, ShapeError, StructureError, check_number
 from fnnet.report.scales import log_ticks
-from fnnet.report.style import BLUE, VERMILLION, house_style, new_figure, number, save_figure
+from fnnet.report.style import BLUE, VERMILLION, house_style, new_figure, number, plural, save_figure
 
 _POINTS = 600
 _NOTHING = 1e-30
@@ -53,14 +53,14 @@ def plot_spectrum(spectrum: Spectrum, path: str | PathLike[str] | None = None, *
             Line2D([], [], color=BLUE, label="density"),
             Line2D([], [], color=VERMILLION, marker="|", ls="none", label="least and greatest seen"),
         ]
-        title = (
-            f"Curvatures from {number(low)} to {number(high)}, nine tenths of them between {number(inner[0])} and "
-            f"{number(inner[1])}"
-        )
+        title = f"Curvatures from {number(low)} to {number(high)}"
         below = float(weights[values < -1e-3 * max(abs(low), abs(high))].sum())
         samples, steps = spectrum.weights.shape
-        share = f"{below:.1%} are" if below > 5e-4 else "None is"
-        subtitle = f"{share} clearly negative. Lanczos quadrature, {samples} vectors of {steps} steps each."
+        share = f"{below:.1%}" if below > 5e-4 else "none"
+        subtitle = (
+            f"Nine tenths between {number(inner[0])} and {number(inner[1])}, {share} clearly negative "
+            f"(Lanczos, {plural(samples, 'vector')} × {plural(steps, 'step')})"
+        )
         figure = new_figure(title, subtitle, handles, height=2.6, width=7.0)
         axes = figure.subplots()
         axes.semilogy(points, np.maximum(density, _NOTHING), color=BLUE)

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnnet.optim.second_order.curvature import safe_norm
-from fnnet.types import Array
+from fnnet.optim.vectors import as_vector, like
+from fnnet.types import Array, PyTree
 
 Product = Callable[[Array], Array]
 
@@ -46,7 +47,8 @@ def extended(product: Product, space: Krylov, first: Any, key: Array) -> Krylov:
 
     def orthogonal(w: Array, basis: Array, filled: Array) -> tuple[Array, Array]:
         # Rows that are not filled yet may hold anything, so that a restart need not clear them.
-        c = jnp.where(filled, jnp.matmul(basis, w, precision=lax.Precision.HIGHEST), 0)
+        # Row by row: a product of matrix and vector adds up millions of float32 in order, which leaves three digits.
+        c = jnp.where(filled, lax.map(lambda row: jnp.vdot(row, w, precision=lax.Precision.HIGHEST), basis), 0)
         return w - jnp.matmul(c, basis, precision=lax.Precision.HIGHEST), c
 
     def step(j: Array, space: Krylov) -> Krylov:
@@ -72,7 +74,18 @@ def extended(product: Product, space: Krylov, first: Any, key: Array) -> Krylov:
     return lax.fori_loop(first, size, step, space)
 
 
-def hessian_product(fun: Callable[[Array], Array], theta: Array) -> Product:
-    """The map v ↦ H v for a function of a vector; the gradient's forward pass is done once for all products."""
-    _, product = jax.linearize(jax.grad(fun), theta)
-    return product
+class Hessian(NamedTuple):
+    """H at a point, as ``product`` v ↦ H v; ``back`` makes a pytree of a vector, and ``value`` is that of f there."""
+
+    theta: Array
+    back: Callable[[Array], PyTree]
+    value: Array
+    product: Product
+
+
+def hessian_at(fun: Callable[[PyTree], Any], params: PyTree) -> Hessian:
+    """The Hessian of a function of a pytree; the gradient's forward pass is done once for all products."""
+    theta, back = as_vector(params), like(params)
+    slope = jax.value_and_grad(lambda v: jnp.asarray(fun(back(v))).astype(theta.dtype))
+    (value, _), derivative = jax.linearize(slope, theta)
+    return Hessian(theta, back, value, lambda v: derivative(v)[1])

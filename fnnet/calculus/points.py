@@ -19,10 +19,17 @@ from fnnet.types import Array, PyTree
 def point(where: str, fun: Callable[[PyTree], Any], params: PyTree) -> PyTree:
     """The point as arrays; raises unless it is one and the function gives a scalar there."""
     params = starting_point(where, params)
-    check_parameters(where, params)
-    check_finite(where, params)
+    check_point(where, params)
     check_scalar(where, fun, params)
     return params
+
+
+def check_point(where: str, params: PyTree) -> None:
+    """Raises unless the arrays are floats, at least one of them, and finite as far as they are known."""
+    check_parameters(where, params)
+    if not any(leaf.size for leaf in jax.tree.leaves(params)):
+        raise StructureError(where, "the parameters hold no number, so there is nothing to differentiate by.")
+    check_finite(where, params)
 
 
 def check_finite(where: str, params: PyTree) -> None:

@@ -42,8 +42,7 @@ def cosine_similarity(x: Array, y: Array) -> Array:
             f"x has shape {x.shape} and y {y.shape}; they have to agree and have an axis of features. For the angles "
             f"of all pairs of rows scale the rows to length 1 and take gram_matrix.",
         )
-    dtype = jnp.promote_types(x.dtype, y.dtype)
-    u, v = _unit(x.astype(dtype)), _unit(y.astype(dtype))
+    u, v = map(_unit, _alike(x, y))
     return jnp.clip((u * v).sum(axis=-1), -1, 1)
 
 
@@ -78,17 +77,17 @@ def pairwise_distances(x: Array, y: Array | None = None) -> Array:
     d_ij = ‖x_i − y_j‖ = √(⟨x_i, x_i⟩ + ⟨y_j, y_j⟩ − 2 ⟨x_i, y_j⟩)
 
     computed as the equation stands, by one product of matrices, after the mean of Y was taken from all rows, which
-    changes no distance and keeps digits. What is left of d² after the difference has an absolute error of about ε
-    times the squared lengths; where it is no more than that, the rows count as equal: the distance is 0 and so is its
-    derivative. For rows that are much closer to each other than to the mean, ``jnp.linalg.norm(x - y, axis=-1)`` of
-    the few pairs in question is exact.
+    changes no distance and keeps digits, and in units of the largest number, so that no square overflows. What is left
+    of d² after the difference has an absolute error of about ε times the squared lengths; where it is no more than
+    that, the rows count as equal: the distance is 0 and so is its derivative. For rows that are much closer to each
+    other than to the mean, ``jnp.linalg.norm(x - y, axis=-1)`` of the few pairs in question is exact.
 
     Args:
         x: (n, features) numbers, a row an example.
         y: (m, features); None for X itself, whose diagonal is then exactly 0.
 
     Returns:
-        (n, m) array ≥ 0 in at least float32.
+        (n, m) array ≥ 0 in at least float32; NaN if a number is not finite.
 
     Raises:
         ShapeError: not matrices, or of different numbers of features.
@@ -103,13 +102,15 @@ def pairwise_distances(x: Array, y: Array | None = None) -> Array:
     x, y = _rows("pairwise_distances", x, y)
     middle = lax.stop_gradient(y.mean(axis=0, keepdims=True))  # cancels, and with it its derivative
     x, y = x - middle, y - middle
+    size = lax.stop_gradient(jnp.maximum(jnp.abs(x).max(initial=0), jnp.abs(y).max(initial=0)))
+    x, y = safe_divide(x, size), safe_divide(y, size)
     lengths = jnp.square(x).sum(axis=1)[:, None] + jnp.square(y).sum(axis=1)[None, :]
     squares = lengths - 2 * gram_matrix(x, y)
     resolution = 2 * math.sqrt(max(x.shape[1], 4)) * jnp.finfo(x.dtype).eps
-    apart = squares > resolution * lengths
+    equal = squares <= resolution * lengths
     if alone:
-        apart = apart & ~jnp.eye(len(x), dtype=bool)
-    return safe_sqrt(jnp.where(apart, squares, 0))
+        equal = equal | jnp.eye(len(x), dtype=bool)
+    return size * safe_sqrt(jnp.where(equal, 0, squares))
 
 
 def _numbers(where: str, name: str, x: Any) -> Array:
@@ -133,7 +134,12 @@ def _rows(where: str, x: Any, y: Any) -> tuple[Array, Array]:
             f"x has shape {x.shape} and y {y.shape}, but (n, features) and (m, features) are needed. Make one vector "
             f"a row with x[None, :], and images rows with nn.flatten.",
         )
-    dtype = jnp.promote_types(x.dtype, y.dtype)
+    return _alike(x, y)
+
+
+def _alike(x: Array, y: Array) -> tuple[Array, Array]:
+    """In the wider dtype of the two."""
+    dtype = max(x.dtype, y.dtype, key=lambda dtype: dtype.itemsize)
     return x.astype(dtype), y.astype(dtype)
 
 

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnnet.calculus.lanczos import extended, hessian_product, started
-from fnnet.calculus.points import point
+from fnnet.calculus.lanczos import extended, hessian_at, started
+from fnnet.calculus.points import check_value, point
 from fnnet.errors import HyperparameterError, check_key, check_number, check_size, is_concrete
-from fnnet.optim.vectors import as_vector, like
 from fnnet.types import Array, PyTree, Scalar
 
 
@@ -43,7 +42,7 @@ def hessian_trace(fun: Callable[[PyTree], Any], params: PyTree, *, key: Any, sam
     Raises:
         ShapeError: ``fun`` does not return a scalar.
         StructureError: ``params`` is empty or holds integers, ``key`` is no key.
-        DataError: ``params`` is not finite.
+        DataError: ``params`` or the value there is not finite.
         HyperparameterError: ``samples`` is less than 2.
 
     Source: lecture 001, "Hessian Matrix"; Hutchinson, 1990.
@@ -57,21 +56,23 @@ def hessian_trace(fun: Callable[[PyTree], Any], params: PyTree, *, key: Any, sam
     check_size(where, "samples", samples)
     check_number(where, "samples", samples, low=2)
 
-    def run(params: PyTree, key: Array) -> TraceEstimate:
-        theta, product = _operator(fun, params)
+    def run(params: PyTree, key: Array) -> tuple[TraceEstimate, Array]:
+        theta, _, value, product = hessian_at(fun, params)
 
         def sample(key: Array) -> Array:
             z = jax.random.rademacher(key, theta.shape, theta.dtype)
             return z @ product(z)
 
         found = lax.map(sample, jax.random.split(key, samples))
-        return TraceEstimate(found.mean(), found.std(ddof=1) / np.sqrt(samples).astype(found.dtype))
+        return TraceEstimate(found.mean(), found.std(ddof=1) / np.sqrt(samples).astype(found.dtype)), value
 
-    return jax.jit(run)(params, key)
+    found, value = jax.jit(run)(params, key)
+    check_value(where, value)
+    return found
 
 
 class Spectrum(NamedTuple):
-    """Points on the axis of eigenvalues, (samples, steps), and their weights, which sum to 1 in each row.
+    """Points on the axis of eigenvalues, (…, samples, steps), and their weights, which sum to 1 in each row.
 
     A weight is a share of the parameters: Σ w g(λ), averaged over rows, estimates the mean of g over all
     eigenvalues of H.
@@ -88,14 +89,16 @@ class Spectrum(NamedTuple):
             width: the standard deviation, positive, in the unit of the eigenvalues.
 
         Returns:
-            (k,) values ≥ 0; the integral over the axis is 1.
+            (…, k) values ≥ 0, for each model of a stack its own; the integral over the axis is 1.
         """
         check_number("density", "width", width, low=0.0, low_open=True)
         points = jnp.asarray(points, self.weights.dtype)
         width = jnp.asarray(width, self.weights.dtype)
-        away = (points[:, None] - self.eigenvalues.reshape(1, -1)) / width
+        *models, samples, _ = self.weights.shape
+        values, weights = (field.reshape(*models, -1) for field in self)
+        away = (points.reshape(*(1 for _ in models), -1, 1) - values[..., None, :]) / width
         bells = jnp.exp(-jnp.square(away) / 2) / (width * np.sqrt(2 * np.pi).astype(width.dtype))
-        return bells @ self.weights.reshape(-1) / len(self.weights)
+        return jnp.einsum("...kn,...n->...k", bells, weights) / samples
 
 
 def curvature_spectrum(
@@ -122,7 +125,7 @@ def curvature_spectrum(
     Raises:
         ShapeError: ``fun`` does not return a scalar.
         StructureError: ``params`` is empty or holds integers, ``key`` is no key.
-        DataError: ``params`` is not finite.
+        DataError: ``params`` or the value there is not finite.
         HyperparameterError: ``steps`` or ``samples`` is not a positive integer.
 
     Source: lecture 001, "Hessian Matrix"; Ghorbani et al., "An investigation into neural net optimization via Hessian
@@ -138,8 +141,8 @@ def curvature_spectrum(
     check_size(where, "steps", steps)
     check_size(where, "samples", samples)
 
-    def run(params: PyTree, key: Array) -> Spectrum:
-        theta, product = _operator(fun, params)
+    def run(params: PyTree, key: Array) -> tuple[Spectrum, Array]:
+        theta, _, value, product = hessian_at(fun, params)
         size = min(steps, theta.size)
 
         def sample(key: Array) -> tuple[Array, Array]:
@@ -148,14 +151,11 @@ def curvature_spectrum(
             values, vectors = jnp.linalg.eigh(extended(product, started(v, size), 0, rest).projected)
             return values, jnp.square(vectors[0])
 
-        return Spectrum(*lax.map(sample, jax.random.split(key, samples)))
+        return Spectrum(*lax.map(sample, jax.random.split(key, samples))), value
 
-    return jax.jit(run)(params, key)
-
-
-def _operator(fun: Callable[[PyTree], Any], params: PyTree) -> tuple[Array, Callable[[Array], Array]]:
-    theta, back = as_vector(params), like(params)
-    return theta, hessian_product(lambda v: jnp.asarray(fun(back(v))).astype(theta.dtype), theta)
+    found, value = jax.jit(run)(params, key)
+    check_value(where, value)
+    return found
 
 
 def _asked(where: str, fun: Callable[[PyTree], Any], params: PyTree, key: Any) -> PyTree:

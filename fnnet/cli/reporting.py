@@ -6,24 +6,18 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-try:
-    import typer
-except ImportError:  # `main` of the commands says so
-    typer = None  # type: ignore[assignment]
+import typer
 
-if typer is not None:
-    Folder = Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of a sweep.")]
-    File = Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The page.  [default: report.html in DIR]")
-    ]
+from fnnet.cli.telling import TESTED, sentences
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder of a sweep.")]
+File = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The page.  [default: report.html in DIR]")]
 
 _WHERE = "fnnet report"
 
 
 def report(folder: Folder, out: File = None) -> None:
     """Write the page of a sweep: one HTML file with its tables, curves and what was asked for."""
-    from fnnet.cli.commands import sentences
-
     with sentences():
         typer.echo(f"Wrote {page_of(folder, out)}.")
 
@@ -71,6 +65,7 @@ def page_of(folder: Path, out: Path | None = None) -> Path:
         summary=summary(table, names, monitor["name"], bool(monitor["maximize"]), 0.95) if several else None,
         plan=_json(folder / "plan.json", dict),
         cost=_json(folder / "cost.json", list),
+        tested=_json(folder / TESTED, dict),
     )
 
 

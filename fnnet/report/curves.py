@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fnnet.report.runs import Runs, circumstances, curves_of, finding, runs_of_history
+from fnnet.report.runs import Runs, circumstances, curves_of, epochs_of, finding, runs_of_history
 from fnnet.report.scales import log_ticks
 from fnnet.report.style import (
     BAND,
@@ -18,6 +18,7 @@ from fnnet.report.style import (
     VERMILLION,
     house_style,
     new_figure,
+    number,
     save_figure,
     sentence,
     words,
@@ -36,6 +37,7 @@ def plot_curves(
     path: str | PathLike[str] | None = None,
     table: Any = None,
     best: int | None = None,
+    epochs: Any = None,
 ) -> Any:
     """Learning curves of a sweep: the median run, bands over the runs, and the best run.
 
@@ -44,39 +46,39 @@ def plot_curves(
     subtitle and left out of the bands.
 
     Args:
-        history: name to array (runs, epochs), NaN where a run did not reach, such as ``sweep.history``.
+        history: name to array (runs, evaluations), NaN where a run did not reach, such as ``sweep.history``.
         monitor: the name of the score that selects, such as "validation/accuracy".
         maximize: whether a larger score is better.
         path: where to write the figure (.png, .svg or .pdf); None writes nothing.
         table: the sweep's table, rows in the order of the runs; tells which runs diverged.
         best: the row of the best run; None takes the row with the best score.
+        epochs: (evaluations,), the epochs that had been seen at each evaluation; None for one evaluation an epoch.
 
     Returns:
         The matplotlib Figure.
 
     Raises:
         DataError: the history has no such monitor, or not as many runs as the table.
-        StructureError: an array of the history is not of shape (runs, epochs).
+        StructureError: an array of the history is not of shape (runs, evaluations), or ``epochs`` do not grow with it.
         MissingPackageError: matplotlib is not installed.
     """
     where = "plot_curves"
     runs = runs_of_history(where, history, monitor, maximize, table, best)
+    seen = epochs_of(where, epochs, curves_of(where, history, monitor).shape[1])
     with house_style(where):
-        epochs = curves_of(where, history, monitor).shape[1]
         title = finding(runs)
         if runs.best is not None:
-            title += f" at epoch {best_epoch(history, runs) + 1} of {epochs}"
+            title += f" at epoch {number(seen[best_evaluation(history, runs)])} of {number(seen[-1])}"
         panels = curve_panels(history, monitor)
         figure = new_figure(title, circumstances(runs, table), curve_handles(runs, panels), height=PANEL)
         for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            draw_curves(where, axes, history, names, runs)
-        if path is not None:
-            save_figure(where, figure, path)
+            draw_curves(where, axes, history, names, runs, seen)
+        save_figure(where, figure, path)
     return figure
 
 
-def best_epoch(history: Mapping[str, Any], runs: Runs) -> int:
-    """The epoch, from 0, at which the best run had the score that it counts with."""
+def best_evaluation(history: Mapping[str, Any], runs: Runs) -> int:
+    """The evaluation, from 0, at which the best run had the score that it counts with."""
     curve = np.asarray(history[runs.monitor], dtype=float)[runs.best]
     distance = np.abs(np.where(np.isfinite(curve), curve, np.inf) - runs.scores[runs.best])
     return int(np.argmin(np.where(np.isfinite(distance), distance, np.inf)))
@@ -117,10 +119,11 @@ def side_of(name: str) -> str:
     return "train" if name.startswith("train/") else "validation"
 
 
-def draw_curves(where: str, axes: Any, history: Mapping[str, Any], names: list[str], runs: Runs) -> None:
+def draw_curves(
+    where: str, axes: Any, history: Mapping[str, Any], names: list[str], runs: Runs, epochs: np.ndarray
+) -> None:
     """Draws one panel: the median of every name, bands for the last one (validation), the best run."""
     drawn, core = [], []
-    epochs = np.arange(1, curves_of(where, history, names[0]).shape[1] + 1)
     for name in names:
         curves = curves_of(where, history, name)
         curves = np.where(np.isfinite(curves), curves, np.nan)
@@ -130,7 +133,7 @@ def draw_curves(where: str, axes: Any, history: Mapping[str, Any], names: list[s
             shown = np.concatenate([shown, curves[runs.best : runs.best + 1]])
             axes.plot(epochs, curves[runs.best], color=VERMILLION, zorder=4)
         if runs.best is not None and name == runs.monitor:
-            at = best_epoch(history, runs)
+            at = best_evaluation(history, runs)
             axes.plot(epochs[at], curves[runs.best, at], color=VERMILLION, zorder=5, clip_on=False, **STAR)
         drawn.append(shown)
         core.append(_core(shown, banded=main and (~runs.diverged).sum() >= _FEWEST_FOR_BANDS))
@@ -175,17 +178,18 @@ def finish_panel(axes: Any, label: str, epochs: np.ndarray, drawn: np.ndarray, c
     Args:
         axes: the panel.
         label: what the panel shows, in words.
-        epochs: (epochs,).
-        drawn: (any, epochs), the curves in the panel; all of them are in view on a logarithmic axis.
-        core: (any, epochs), what is in view on a plain axis.
+        epochs: (evaluations,), seen at each evaluation.
+        drawn: (any, evaluations), the curves in the panel; all of them are in view on a logarithmic axis.
+        core: (any, evaluations), what is in view on a plain axis.
     """
     from matplotlib.ticker import MaxNLocator
 
     room = 0.5 if len(epochs) == 1 else 0.0
+    whole = epochs.dtype.kind == "i"
     axes.set_title(sentence(label), loc="left")
     axes.set_xlabel("epoch")
-    axes.set_xlim(epochs[0] - room, epochs[-1] + max(0.1, 0.01 * len(epochs), room))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.set_xlim(epochs[0] - room, epochs[-1] + max(0.1 if whole else 0.0, 0.01 * epochs[-1], room))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=whole, nbins=7, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     values = drawn[np.isfinite(drawn)]
     if not len(values):

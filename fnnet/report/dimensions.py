@@ -93,6 +93,11 @@ def importance(dimension: Dimension, runs: Runs) -> float:
     return max(0.0, 1 - float((within / free) / (total / (len(ranks) - 1))))
 
 
+def left_out(shown: int, of: int) -> str:
+    """What a subtitle adds where only the most important of some hyperparameters are shown."""
+    return "" if shown == of else f"; the {shown} of {of} hyperparameters that tell most of the score"
+
+
 def most_important(dimensions: Sequence[Dimension], runs: Runs, most: int) -> list[Dimension]:
     """Those of which the score depends most, the most important first."""
     return sorted(dimensions, key=lambda dimension: -importance(dimension, runs))[:most]

@@ -13,6 +13,9 @@ from fnnet.errors import DataError
 RUN = ("trial", "seed", "fold")
 """The columns that say which run a row is."""
 
+TIMES = ("epoch", "step")
+"""The columns of a history that say when a score was taken, the latter in updates."""
+
 FACTS = ("status", "epochs", "seconds")
 """The columns that say what became of a run; any other without a slash is a hyperparameter."""
 
@@ -72,16 +75,16 @@ def cells(column: Any) -> list[Any]:
 
 
 def curves(where: str, table: Any, history: Any) -> dict[str, Any] | None:
-    """The histories, a list a run in the table's order, thinned to epochs that are the same for all.
+    """The histories, a list a run in the table's order, thinned to evaluations that are the same for all.
 
     Args:
         where: names the public function in errors.
         table: one row a run, with the columns trial, seed and fold if there are folds.
-        history: tidy, one row a run and epoch; None or empty gives None.
+        history: tidy, one row a run and evaluation; ``epoch`` is how many epochs it has seen. None or empty gives None.
 
     Returns:
-        ``epochs``, the epochs that were picked, and ``scores``, a list of numbers a run under each name; a list ends
-        where its run did.
+        ``epochs``, those that were picked, ``counts``, what these are in words, and ``scores``, a list of
+        numbers a run under each name; a list ends where its run did.
 
     Raises:
         DataError: the history does not say to which run or epoch a row belongs.
@@ -101,7 +104,7 @@ def curves(where: str, table: Any, history: Any) -> dict[str, Any] | None:
     known = pd.MultiIndex.from_frame(table[by])
     if not known.is_unique:
         raise DataError(where, f"two rows of the table have the same {', '.join(by)}, so curves belong to no run.")
-    names = [name for name in history if name not in (*by, "epoch") and history[name].dtype.kind in "iuf"]
+    names = [name for name in history if name not in (*by, *TIMES) and history[name].dtype.kind in "iuf"]
     every = np.unique(history["epoch"])
     count = min(MOST_POINTS, max(2, MOST_NUMBERS // max(1, len(table) * len(names))))
     picked = every[np.unique(np.linspace(0, len(every) - 1, min(count, len(every))).round().astype(int))]
@@ -113,7 +116,9 @@ def curves(where: str, table: Any, history: Any) -> dict[str, Any] | None:
         array = np.full((len(table), len(picked)), np.nan)
         array[rows[rows >= 0], places] = history[name].to_numpy(dtype=float)[rows >= 0]
         scores[str(name)] = [_curve(values) for values in array]
-    return {"epochs": picked.tolist(), "scores": scores}
+    # A file that lacks the steps may have numbered the evaluations.
+    told = "step" in history or "epochs" not in table or table["epochs"].max() == every[-1]
+    return {"epochs": picked.tolist(), "counts": "epoch" if told else "evaluation", "scores": scores}
 
 
 def _curve(values: np.ndarray) -> list[float | None]:

@@ -14,7 +14,7 @@ from fnnet.errors import DataError, FileError
 from fnnet.report.embedding import columns, curves, hyperparameters_of
 from fnnet.report.runs import circumstances, finding, runs_of_table
 from fnnet.report.scales import view_of
-from fnnet.report.style import BLUE, GREY, INK, ORANGE, VERMILLION
+from fnnet.report.style import BLUE, GREY, INK, ORANGE, VERMILLION, number, words
 
 WEB = Path(__file__).parent / "web"
 SCRIPTS = ("format", "model", "axes", "grid", "filters", "curves", "parallel", "details", "main")
@@ -32,6 +32,7 @@ def write_page(
     summary: Any = None,
     plan: Mapping[str, Any] | None = None,
     cost: Sequence[Mapping[str, Any]] | None = None,
+    tested: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a sweep as one HTML file that opens anywhere, without a network and without a server.
 
@@ -41,13 +42,15 @@ def write_page(
     Args:
         table: a DataFrame with a row a run: trial, seed, fold if there are folds, hyperparameters, scores with a
             slash in their name, status, epochs and seconds, such as ``sweep.table``.
-        history: a DataFrame with a row a run and epoch: trial, seed, fold, epoch, scores; None leaves the curves out.
+        history: a DataFrame with a row a run and evaluation: trial, seed, fold, epoch, scores; None leaves the curves
+            out.
         asked: what the sweep was asked for, as in its ``asked.json``; ``monitor`` has to have a ``name`` and
             ``maximize``, all else may be missing.
         path: of the file.
         summary: a DataFrame with a row a trial, such as ``sweep.summary()``.
         plan: label to value, what was known before the sweep.
         cost: a mapping a static group, what it cost.
+        tested: what came of data that chose nothing: the number of ``rows``, and ``scores`` by name of the model.
 
     Returns:
         The path of the file.
@@ -57,7 +60,7 @@ def write_page(
             no run.
         FileError: the file cannot be written.
     """
-    text = page(table, history, asked, summary=summary, plan=plan, cost=cost)
+    text = page(table, history, asked, summary=summary, plan=plan, cost=cost, tested=tested)
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +78,7 @@ def page(
     summary: Any = None,
     plan: Mapping[str, Any] | None = None,
     cost: Sequence[Mapping[str, Any]] | None = None,
+    tested: Mapping[str, Any] | None = None,
 ) -> str:
     """The page of `write_page` as text."""
     monitor = asked.get("monitor")
@@ -91,7 +95,7 @@ def page(
     title = finding(runs, table, told)
     found: dict[str, Any] = {
         "finding": title,
-        "circumstances": circumstances(runs, table, asked.get("epochs")),
+        "circumstances": circumstances(runs, table, asked.get("epochs")) + _on_test_data(tested, table),
         "monitor": {"name": runs.monitor, "maximize": runs.maximize},
         "best": runs.best,
         "view": view and view._asdict(),
@@ -115,6 +119,20 @@ def page(
     frame = (WEB / "page.html").read_text(encoding="utf-8")
     # In one pass: what the data say is never looked at for places of other parts.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], frame)
+
+
+def _on_test_data(tested: Mapping[str, Any] | None, table: Any) -> str:
+    """What the best score is worth: what data say that chose nothing; and whether runs are still on their way."""
+    going = int((table["status"] == "running").sum()) if "status" in table else 0
+    text = f"; {going} not at their end" if going else ""
+    if not tested:
+        return text + ". The best of many is chosen by these data, so its score is a little too good."
+    said = (f"{name} {_scores(scores)}" for name, scores in tested["scores"].items())
+    return f"{text}. On {tested['rows']} test rows, which chose nothing: {'; '.join(said)}."
+
+
+def _scores(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{words(name)} {number(value)}" for name, value in scores.items() if name != "loss")
 
 
 def embedded(value: Any) -> str:
@@ -160,11 +178,18 @@ def call_of(asked: Mapping[str, Any]) -> str:
     else:
         written = [f"    points,  # a list of {len(space or ())} points, the hyperparameters of the table"]
     data = "train, validation=validation" if "validation" in (asked.get("data") or {}) else "train"
-    options: tuple[str, ...] = ("trials", "seeds", "folds", "epochs", "batch_size", "sampler")
+    options: tuple[str, ...] = ("trials", "seeds", "folds", "epochs", "batch_size", "sampler", "share")
     if not isinstance(space, Mapping):
         options = tuple(name for name in options if name not in ("trials", "sampler"))
-    given = [f"    {name}={asked[name]!r}," for name in options if asked.get(name) is not None]
-    if asked.get("evaluate_every") not in (None, _steps_of_an_epoch(asked)):
+    given = [f"    {name}={asked[name]!r}," for name in options if asked.get(name) not in (None, [])]
+    if asked.get("each"):
+        given.append("    # epochs= was a dimension: each trial had its own, the column epochs of the table")
+    if asked.get("monitor"):
+        given.append(f"    monitor={asked['monitor']['name']!r},")
+    if asked.get("scheduler"):
+        made = "fnnet.schedulers." if "(" in asked["scheduler"] else ""  # a function of the user is called by its name
+        given.append(f"    scheduler={made}{asked['scheduler']},")
+    if asked.get("evaluate_every") not in (None, asked.get("updates_an_epoch")):
         given.append(f'    evaluate_every="{asked["evaluate_every"]} steps",')
     if asked.get("early_stopping"):
         given.append(f"    early_stopping=fnnet.EarlyStopping({', '.join(f'{n:g}' for n in asked['early_stopping'])}),")
@@ -172,12 +197,3 @@ def call_of(asked: Mapping[str, Any]) -> str:
         given.append(f'    key=jax.random.wrap_key_data(jax.numpy.array({asked["key"]}, dtype="uint32")),')
     learner = str(asked.get("learner", "learner")).rpartition(".")[2]  # as it is called where it is at hand
     return "\n".join(["fnnet.sweep(", f"    {learner},", *written, f"    {data},", *given, ")"])
-
-
-def _steps_of_an_epoch(asked: Mapping[str, Any]) -> int | None:
-    """Evaluations are an epoch apart unless told, and a file has the number of steps; None where it cannot be known."""
-    try:
-        rows, size, folds = asked["data"]["train"]["inputs"][1], asked["batch_size"], asked.get("folds")
-        return -(-(rows - (rows // folds if folds else 0)) // size)
-    except (KeyError, IndexError, TypeError, ZeroDivisionError):
-        return None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnnet.errors import DataError
-from fnnet.report.dimensions import Dimension, dimension_of, most_important
+from fnnet.report.dimensions import Dimension, dimension_of, left_out, most_important
 from fnnet.report.runs import Runs, circumstances, finding, runs_of_table
 from fnnet.report.scales import MISSING, View, ticks_of, usable, view_of
 from fnnet.report.space import varying
@@ -82,16 +82,13 @@ def plot_pairs(
     _check_pairs(where, dimensions)
     dimensions = most_important(dimensions, runs, _MOST)
     with house_style(where):
-        subtitle = circumstances(runs, table)
-        if len(dimensions) < len(shown):
-            subtitle += f"; the {len(dimensions)} of {len(shown)} hyperparameters that tell most of the score"
+        subtitle = circumstances(runs, table) + left_out(len(dimensions), len(shown))
         size = len(dimensions) - 1
         title = _best_cell_in_words(dimensions, runs) or finding(runs, table, shown)
         height = _CELL * size + 0.45 if size > 1 else 3.0
         figure = new_figure(title, subtitle, _handles(runs), height=height, width=9.0 if size > 1 else 6.0)
         _draw(figure, dimensions, runs)
-        if path is not None:
-            save_figure(where, figure, path)
+        save_figure(where, figure, path)
     return figure
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fnnet.report.dimensions import Dimension, dimension_of, most_important
+from fnnet.report.dimensions import Dimension, dimension_of, left_out, most_important
 from fnnet.report.runs import Runs, circumstances, finding, runs_of_table
 from fnnet.report.scales import MISSING, View, outside_of, ticks_of, usable, view_of
 from fnnet.report.space import edge_handles, varying
@@ -76,14 +76,11 @@ def plot_parallel(
         if len(dimensions) > _MOST:
             kept = {dimension.name for dimension in most_important(dimensions, runs, _MOST)}
             dimensions = [dimension for dimension in dimensions if dimension.name in kept]
-        subtitle = circumstances(runs, table)
-        if len(dimensions) < len(shown):
-            subtitle += f"; the {len(dimensions)} of {len(shown)} hyperparameters that tell most of the score"
+        subtitle = circumstances(runs, table) + left_out(len(dimensions), len(shown))
         title = _where_the_best_are(dimensions, runs) or finding(runs, table, hyperparameters)
         figure = new_figure(title, subtitle, _handles(runs), height=_HEIGHT)
         _draw(figure.subplots(), dimensions, runs)
-        if path is not None:
-            save_figure(where, figure, path)
+        save_figure(where, figure, path)
     return figure
 
 

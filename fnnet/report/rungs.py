@@ -11,11 +11,11 @@ import numpy as np
 
 from fnnet.errors import DataError, StructureError
 from fnnet.report.runs import Runs
-from fnnet.report.scales import View, log_ticks, plain_ticks, view_of
+from fnnet.report.scales import View, show_view, view_of
+from fnnet.report.space import draw_marks, mark_handles
 from fnnet.report.style import (
     BLUE,
     GREY,
-    INK,
     STAR,
     VERMILLION,
     house_style,
@@ -27,6 +27,7 @@ from fnnet.report.style import (
 )
 
 _HEIGHT = 3.1  # inches
+_NAMED = 9  # rungs with a label, at the most
 _PRUNED: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "markeredgewidth": 0.8, "color": GREY}
 
 
@@ -59,7 +60,8 @@ def plot_rungs(
 ) -> Any:
     """The rungs of a halving: the score of every trial at each, a line for each that went on, a mark where one ended.
 
-    The title says which trial won and what share of the epochs was spent that all trials would have taken to the end.
+    The title says which trial leads the last rung, where all scores are those of the same epoch (`Sweep.best` may be
+    another, which was better on its way), and what share of the epochs was spent that all trials would have taken.
 
     Args:
         table: the sweep's table; its column ``status``, if there is one, tells which trials diverged.
@@ -86,8 +88,7 @@ def plot_rungs(
     with house_style(where):
         figure = new_figure(_finding(halving), _circumstances(halving), _handles(halving), height=_HEIGHT)
         _draw(figure.subplots(), halving)
-        if path is not None:
-            save_figure(where, figure, path)
+        save_figure(where, figure, path)
     return figure
 
 
@@ -151,7 +152,7 @@ def _finding(halving: Halving) -> str:
     if halving.winner is None:
         return f"No trial has a {what} at the last rung, at {cost}"
     score = rungs[-1].scores[rungs[-1].trials == halving.winner][0]
-    return f"Trial {halving.winner} wins with {what} {number(score)}, at {cost}"
+    return f"Trial {halving.winner} leads the last rung with {what} {number(score)}, at {cost}"
 
 
 def _circumstances(halving: Halving) -> str:
@@ -169,15 +170,9 @@ def _handles(halving: Halving) -> list[Any]:
     if len(halving.rungs) > 1:
         handles.append(Line2D([], [], label="pruned", **plain, **_PRUNED))
     if halving.winner is not None:
-        handles.append(Line2D([], [], color=VERMILLION, label="winner", **STAR))
+        handles.append(Line2D([], [], color=VERMILLION, label="leads the last rung", **STAR))
     outside = sum(int(_outside(rung, halving.view).sum()) for rung in halving.rungs)
-    if outside:
-        marker, side = ("v", "below") if halving.maximize else ("^", "above")
-        label = f"{side} the axis ({outside})"
-        handles.append(Line2D([], [], marker=marker, color=GREY, markeredgewidth=0, label=label, **plain))
-    if halving.diverged:
-        handles.append(Line2D([], [], marker="x", color=INK, label="diverged", **plain))
-    return handles
+    return handles + mark_handles(outside, bool(halving.diverged), halving.maximize)
 
 
 def _outside(rung: Rung, view: View | None) -> np.ndarray:
@@ -218,31 +213,20 @@ def _draw_rung(axes: Any, halving: Halving, index: int) -> np.ndarray:
     plain: dict[str, Any] = {"linestyle": "none", "zorder": 4}
     axes.plot(across[pruned], heights[pruned], markersize=3.5, alpha=0.7, **plain, **_PRUNED)
     axes.plot(across[inside], heights[inside], marker="o", color=BLUE, markersize=3.5, **plain)
-    # Marks at the edge stand on the axis whatever the score's scale is.
-    edge = {**plain, "transform": axes.get_xaxis_transform(), "markersize": 4.5}
-    height = np.full(len(across), 0.035 if halving.maximize else 0.965)
-    arrow = "v" if halving.maximize else "^"
-    axes.plot(across[outside], height[outside], marker=arrow, color=GREY, alpha=0.6, markeredgewidth=0, **edge)
-    axes.plot(across[lost], height[lost], marker="x", color=INK, **edge)
+    draw_marks(axes, across[outside], across[lost], halving.maximize)
     return np.stack([across, heights], axis=-1)
 
 
 def _set_axes(axes: Any, halving: Halving) -> None:
     """Scales, limits and ticks; rungs stand side by side, however many epochs lie between."""
-    rungs, view = halving.rungs, halving.view
+    rungs = halving.rungs
     axes.grid(False, axis="x")
     axes.set_xlim(-0.15, len(rungs) - 0.7)
-    labels = [f"{plural(rung.epochs, 'epoch')}\n{plural(len(rung.trials), 'trial')}" for rung in rungs]
-    axes.set_xticks(range(len(rungs)), labels)
+    # The last rung is named in any case, and as many before it as there is room for.
+    named = range((len(rungs) - 1) % -(-len(rungs) // _NAMED), len(rungs), -(-len(rungs) // _NAMED))
+    labels = [f"{plural(rungs[i].epochs, 'epoch')}\n{plural(len(rungs[i].trials), 'trial')}" for i in named]
+    axes.set_xticks(list(named), labels)
     for index in range(len(rungs)):
         axes.axvline(index, color=GREY, linewidth=0.6, zorder=1)
     axes.set_ylabel(words(halving.monitor))
-    if view is None:
-        axes.set_yticks([])
-        return
-    axes.set_yscale("log" if view.log else "linear")
-    axes.set_ylim(view.low, view.high)
-    if view.log:
-        log_ticks(axes.yaxis, view.low, view.high)
-    else:
-        plain_ticks(axes.yaxis)
+    show_view(axes, halving.view)

@@ -81,13 +81,13 @@ def runs_of_history(
     table: Any = None,
     best: int | None = None,
 ) -> Runs:
-    """Reads a sweep's histories, arrays of shape (runs, epochs), and its table if there is one.
+    """Reads a sweep's histories, arrays of shape (runs, evaluations), and its table if there is one.
 
-    Without a table a run counts as diverged if its last recorded epoch has no finite score.
+    Without a table a run counts as diverged if its last evaluation has no finite score.
 
     Raises:
         DataError: the history has no such monitor, or it and the table do not have as many runs.
-        StructureError: an array is not of shape (runs, epochs).
+        StructureError: an array is not of shape (runs, evaluations).
     """
     curves = curves_of(where, history, monitor)
     if table is not None:
@@ -118,17 +118,30 @@ def _runs(scores: np.ndarray, diverged: np.ndarray, monitor: str, maximize: bool
 
 
 def curves_of(where: str, history: Mapping[str, Any], name: str) -> np.ndarray:
-    """The curves of one name as floats of shape (runs, epochs)."""
+    """The curves of one name as floats of shape (runs, evaluations)."""
     if name not in history:
         raise DataError(where, f"the history has no {name!r}. It has {', '.join(str(known) for known in history)}.")
     curves = np.asarray(history[name], dtype=float)
     if curves.ndim != 2 or curves.size == 0:
         raise StructureError(
             where,
-            f"the history's {name!r} has shape {curves.shape}, but (runs, epochs) is needed. "
+            f"the history's {name!r} has shape {curves.shape}, but (runs, evaluations) is needed. "
             f"For the history of one fit use report.plot_history.",
         )
     return curves
+
+
+def epochs_of(where: str, epochs: Any, evaluations: int) -> np.ndarray:
+    """The epochs that have been seen at each evaluation, (evaluations,); 1, 2, … unless told."""
+    if epochs is None:
+        return np.arange(1, evaluations + 1)
+    seen = np.asarray(epochs, dtype=float)
+    if seen.shape != (evaluations,) or not (np.diff(seen, prepend=0.0) > 0).all():
+        raise StructureError(
+            where,
+            f"epochs is {epochs!r}, but growing numbers are needed: the epochs seen at {evaluations} evaluations.",
+        )
+    return seen.astype(int) if (seen % 1 == 0).all() else seen
 
 
 def finding(runs: Runs, table: Any = None, hyperparameters: Sequence[str] = ()) -> str:
@@ -137,6 +150,10 @@ def finding(runs: Runs, table: Any = None, hyperparameters: Sequence[str] = ()) 
         count = len(runs.scores)
         return f"All {plural(count, 'run')} diverged" if runs.diverged.all() else f"No run has a {words(runs.monitor)}"
     title = f"Best {words(runs.monitor)} {number(runs.scores[runs.best])}"
+    if table is not None and "fold" in table and table["fold"].nunique() > 1:
+        # One fold of many is good by luck; a trial is chosen by the mean over all of its runs.
+        own = runs.scores[np.asarray(table["trial"] == table["trial"].iloc[runs.best])]
+        title = f"Best mean {words(runs.monitor)} {number(np.nanmean(own))} over {_repeats(table)}"
     if table is not None and len(hyperparameters):
         row, gone = table.iloc[runs.best], table[list(hyperparameters)].isna().iloc[runs.best]
         # Spaces that do not break keep a name and its value on one line.
@@ -146,16 +163,22 @@ def finding(runs: Runs, table: Any = None, hyperparameters: Sequence[str] = ()) 
     return title
 
 
-def circumstances(runs: Runs, table: Any = None, epochs: int | None = None) -> str:
+def _repeats(table: Any) -> str:
+    """How often each trial is trained: ``2 seeds × 5 folds``."""
+    counts = {noun: table[noun].nunique() for noun in ("seed", "fold") if noun in table}
+    return " × ".join(plural(count, noun) for noun, count in counts.items() if count > 1)
+
+
+def circumstances(runs: Runs, table: Any = None, epochs: float | None = None) -> str:
     """The subtitle: how many runs there were, and what became of those that are not shown."""
     count, diverged = len(runs.scores), int(runs.diverged.sum())
     text = plural(count, "run")
     if table is not None and {"trial", "seed"} <= set(table.columns):
-        trials, seeds = table["trial"].nunique(), table["seed"].nunique()
-        if seeds > 1 and trials * seeds == count:
-            text = f"{plural(trials, 'trial')} × {plural(seeds, 'seed')}"
+        trials, repeats = table["trial"].nunique(), _repeats(table)
+        if repeats and len(table[["trial", "seed", *table.columns.intersection(["fold"])]].drop_duplicates()) == count:
+            text = f"{plural(trials, 'trial')} × {repeats}"
     if epochs is not None:
-        text += f", {plural(epochs, 'epoch')}"
+        text += f", {number(epochs)} epoch{'' if epochs == 1 else 's'}"
     if diverged:
         text += f"; {diverged} of {plural(count, 'run')} diverged"
     lost = int((~np.isfinite(runs.scores) & ~runs.diverged).sum())

@@ -58,6 +58,19 @@ def outside_of(runs: Runs, view: View | None) -> np.ndarray:
     return ((scores < view.low) | (scores > view.high)) & ~runs.diverged
 
 
+def show_view(axes: Any, view: View | None) -> None:
+    """Sets scale, limits and ticks of the vertical axis to the scores in view; without ticks if there is none."""
+    if view is None:
+        axes.set_yticks([])
+        return
+    axes.set_yscale("log" if view.log else "linear")
+    axes.set_ylim(view.low, view.high)
+    if view.log:
+        log_ticks(axes.yaxis, view.low, view.high)
+    else:
+        plain_ticks(axes.yaxis)
+
+
 class Places(NamedTuple):
     """Where runs stand on an axis: ``at`` (runs,), ``missing`` those without a value, ``kind`` the axis."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fnnet.errors import DataError
 from fnnet.report.runs import Runs, circumstances, finding, runs_of_table
-from fnnet.report.scales import View, log_ticks, outside_of, places_of, plain_ticks, usable, view_of
+from fnnet.report.scales import View, outside_of, places_of, show_view, usable, view_of
 from fnnet.report.style import (
     BLUE,
     GREY,
@@ -73,8 +73,7 @@ def plot_space(
             width=9.0 if columns > 1 else 6.0,
         )
         draw_space(figure, figure.add_gridspec(rows, columns), table, shown, runs)
-        if path is not None:
-            save_figure(where, figure, path)
+        save_figure(where, figure, path)
     return figure
 
 
@@ -113,18 +112,34 @@ def space_handles(runs: Runs) -> list[Any]:
 
 def edge_handles(runs: Runs) -> list[Any]:
     """The legend's entries for the marks at the edge: diverged runs and those out of view."""
+    return mark_handles(int(outside_of(runs, view_of(runs)).sum()), bool(runs.diverged.any()), runs.maximize)
+
+
+def mark_handles(outside: int, diverged: bool, maximize: bool) -> list[Any]:
+    """The legend's entries for what `draw_marks` draws: so many out of view, and whether some diverged."""
     from matplotlib.lines import Line2D
 
     style: dict[str, Any] = {"linestyle": "none", "markersize": 5}
     handles = []
-    outside = int(outside_of(runs, view_of(runs)).sum())
     if outside:
-        marker, side = ("v", "below") if runs.maximize else ("^", "above")
+        marker, side = ("v", "below") if maximize else ("^", "above")
         label = f"{side} the axis ({outside})"
         handles.append(Line2D([], [], marker=marker, color=GREY, markeredgewidth=0, label=label, **style))
-    if runs.diverged.any():
+    if diverged:
         handles.append(Line2D([], [], marker="x", color=INK, label="diverged", **style))
     return handles
+
+
+def draw_marks(axes: Any, outside: np.ndarray, diverged: np.ndarray, maximize: bool) -> None:
+    """Marks at the edge where the worst scores are: at these places, scores out of view and runs that diverged."""
+    # They stand on the axis whatever the score's scale is.
+    edge: dict[str, Any] = {
+        "transform": axes.get_xaxis_transform(), "markersize": 4.5, "linestyle": "none", "zorder": 4,
+    }  # fmt: skip
+    height, arrow = (0.035, "v") if maximize else (0.965, "^")
+    faint = {**edge, "color": GREY, "alpha": 0.7, "markeredgewidth": 0}
+    axes.plot(outside, np.full(len(outside), height), marker=arrow, **faint)
+    axes.plot(diverged, np.full(len(diverged), height), marker="x", color=INK, **edge)
 
 
 def draw_space(figure: Any, grid: Any, table: Any, hyperparameters: Sequence[str], runs: Runs) -> list[Any]:
@@ -135,15 +150,7 @@ def draw_space(figure: Any, grid: Any, table: Any, hyperparameters: Sequence[str
     for index, name in enumerate(hyperparameters):
         axes = figure.add_subplot(grid[index // columns, index % columns])
         panels.append(axes)
-        if view is not None:
-            axes.set_yscale("log" if view.log else "linear")
-            axes.set_ylim(view.low, view.high)
-            if view.log:
-                log_ticks(axes.yaxis, view.low, view.high)
-            else:
-                plain_ticks(axes.yaxis)
-        else:
-            axes.set_yticks([])
+        show_view(axes, view)
         if index % columns == 0:
             axes.set_ylabel(words(runs.monitor))
         else:
@@ -166,14 +173,7 @@ def _draw_hyperparameter(axes: Any, column: Any, runs: Runs, view: View | None) 
         if known.any() and usable(runs).sum() >= _FEWEST_FOR_TREND:
             ends = places[there].min(), places[there].max()
             axes.hlines(np.median(runs.scores[known]), *ends, color=INK, linewidth=1.4, zorder=5)
-    # Marks at the edge stand on the axis whatever the score's scale is.
-    edge = {**plain, "transform": axes.get_xaxis_transform(), "markersize": 4.5}
-    height = np.full(len(places), 0.035 if runs.maximize else 0.965)
-    outside = outside_of(runs, view)
-    arrow = "v" if runs.maximize else "^"
-    faint = {**edge, "color": GREY, "alpha": 0.7, "markeredgewidth": 0}
-    axes.plot(places[outside], height[outside], marker=arrow, **faint)
-    axes.plot(places[runs.diverged], height[runs.diverged], marker="x", color=INK, **edge)
+    draw_marks(axes, places[outside_of(runs, view)], places[runs.diverged], runs.maximize)
     if runs.best is not None:
         star = {**STAR, "color": VERMILLION, "zorder": 6, "clip_on": False}
         axes.plot(places[runs.best], runs.scores[runs.best], **star)

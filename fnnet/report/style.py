@@ -171,12 +171,14 @@ def _inches(text: str, *, size: float, weight: str = "normal") -> float:
     return float(TextPath((0, 0), text, size=100, prop=font, usetex=False).get_extents().width) / 100 * size / 72
 
 
-def save_figure(where: str, figure: Any, path: str | PathLike[str]) -> None:
-    """Writes a figure; PNG files get a palette of 256 colours, which the eye does not miss.
+def save_figure(where: str, figure: Any, path: str | PathLike[str] | None) -> None:
+    """Writes a figure, unless the path is None; PNG files get a palette of 256 colours, which the eye does not miss.
 
     Raises:
         FileError: the file's ending names no kind of picture, or the file cannot be written.
     """
+    if path is None:
+        return
     target = Path(path)
     if target.suffix.lower() == ".png":
         from PIL import Image

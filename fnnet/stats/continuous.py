@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 
 from fnnet import losses, optim
 from fnnet.errors import HyperparameterError, ShapeError, check_number
@@ -41,24 +42,24 @@ def gaussian(variance: Scalar | None = None, prior_variance: Scalar | None = Non
         x = numbers(where, data)
         if variance is None:
             return {"mean": x.mean(), "variance": x.var()}
-        ridge = 0 if prior_variance is None else variance / prior_variance
-        return {"mean": x.sum() / (x.shape[0] + ridge)}
+        return {"mean": x.sum() / (x.shape[0] + _ridge(variance, prior_variance, x.dtype))}
 
     def start(data: Any) -> PyTree:
+        return _zeros("mean", (), variance is None, numbers(where, data).dtype)
+
+    def parameters(free: PyTree, data: Any) -> dict[str, Array]:
         x = numbers(where, data)
-        return {"mean": jnp.zeros((), x.dtype)} | _free_scale("log_variance", variance, jnp.square(x).mean())
+        middle = jnp.median(x)
+        unit = _unit(x - middle)
+        return {"mean": middle + unit * free["mean"]} | _spread("variance", free, jnp.square(unit))
 
     def log_likelihood(free: PyTree, data: Any) -> Array:
-        x = numbers(where, data)
-        mean = jnp.broadcast_to(free["mean"], x.shape)
-        if variance is None:
-            return -losses.gaussian_nll((mean, jnp.broadcast_to(free["log_variance"], x.shape)), x)
-        return -losses.gaussian_nll(mean, x, variance=variance)
+        return _gaussian(parameters(free, data), numbers(where, data), variance)
 
-    def log_prior(free: PyTree, n: int) -> Any:
-        return 0 if prior_variance is None else losses.gaussian_prior(1 / (n * prior_variance))(free["mean"])
+    def log_prior(free: PyTree, data: Any) -> Any:
+        return _gaussian_prior(prior_variance, len(data), parameters(free, data)["mean"])
 
-    return Model(closed_form, start, log_likelihood, log_prior, lambda free: _natural(free, "variance"))
+    return Model(closed_form, start, log_likelihood, log_prior, parameters)
 
 
 def laplace(scale: Scalar | None = None, prior_scale: Scalar | None = None) -> Model:
@@ -89,24 +90,30 @@ def laplace(scale: Scalar | None = None, prior_scale: Scalar | None = None) -> M
 
     def closed_form(data: Any) -> dict[str, Array]:
         x = numbers(where, data)
-        zeros = 0.0 if prior_scale is None else scale / prior_scale  # type: ignore[operator]
-        weights = jnp.ones((x.shape[0] + 1,), x.dtype).at[-1].set(zeros)
+        weights = jnp.ones((x.shape[0] + 1,), x.dtype).at[-1].set(_ridge(scale, prior_scale, x.dtype))
         median = _weighted_median(jnp.append(x, 0), weights)
         return {"median": median} | ({"scale": jnp.abs(x - median).mean()} if scale is None else {})
 
     def start(data: Any) -> PyTree:
+        return _zeros("median", (), scale is None, numbers(where, data).dtype)
+
+    def parameters(free: PyTree, data: Any) -> dict[str, Array]:
         x = numbers(where, data)
-        return {"median": x.mean()} | _free_scale("log_scale", scale, jnp.abs(x - x.mean()).mean())
+        middle = x.mean()
+        unit = _unit(x - middle)
+        return {"median": middle + unit * free["median"]} | _spread("scale", free, unit)
 
     def log_likelihood(free: PyTree, data: Any) -> Array:
-        x = numbers(where, data)
-        spread = jnp.exp(free["log_scale"]) if scale is None else scale
-        return -losses.laplace_nll(jnp.broadcast_to(free["median"], x.shape), x, scale=spread)
+        x, at = numbers(where, data), parameters(free, data)
+        b: Any = at.get("scale", scale)
+        return -losses.laplace_nll(jnp.broadcast_to(at["median"], x.shape), x, scale=b)
 
-    def log_prior(free: PyTree, n: int) -> Any:
-        return 0 if prior_scale is None else losses.laplace_prior(1 / (n * prior_scale))(free["median"])
+    def log_prior(free: PyTree, data: Any) -> Any:
+        if prior_scale is None:
+            return 0
+        return losses.laplace_prior(1 / (len(data) * prior_scale))(parameters(free, data)["median"])
 
-    return Model(closed_form, start, log_likelihood, log_prior, lambda free: _natural(free, "scale"))
+    return Model(closed_form, start, log_likelihood, log_prior, parameters)
 
 
 def linear(variance: Scalar | None = None, prior_variance: Scalar | None = None) -> Model:
@@ -142,31 +149,33 @@ def linear(variance: Scalar | None = None, prior_variance: Scalar | None = None)
         X, y = finite(where, data[0]), numbers(where, data[1])
         if X.ndim != 2 or X.shape[0] != y.shape[0]:
             raise ShapeError(where, f"X has shape {X.shape} and y {y.shape}, but (n, d) and (n,) are needed.")
-        return X, y
+        dtype = max(X.dtype, y.dtype, key=lambda dtype: dtype.itemsize)
+        return X.astype(dtype), y.astype(dtype)
 
     def closed_form(data: Any) -> dict[str, Array]:
         X, y = sample(data)
-        ridge = 0.0 if prior_variance is None else variance / prior_variance  # type: ignore[operator]
-        found = optim.least_squares(X, y, ridge)
+        found = optim.least_squares(X, y, _ridge(variance, prior_variance, X.dtype))
         spread = {"variance": jnp.square(found.residual) / y.shape[0]} if variance is None else {}
         return {"coefficients": found.solution} | spread
 
     def start(data: Any) -> PyTree:
+        X, _ = sample(data)
+        return _zeros("coefficients", (X.shape[1],), variance is None, X.dtype)
+
+    def parameters(free: PyTree, data: Any) -> dict[str, Array]:
         X, y = sample(data)
-        free = {"coefficients": jnp.zeros((X.shape[1],), X.dtype)}
-        return free | _free_scale("log_variance", variance, jnp.square(y).mean())
+        unit = _unit(y)
+        return {"coefficients": free["coefficients"] * unit / _unit(X)} | _spread("variance", free, jnp.square(unit))
 
     def log_likelihood(free: PyTree, data: Any) -> Array:
         X, y = sample(data)
-        mean = X @ free["coefficients"]
-        if variance is None:
-            return -losses.gaussian_nll((mean, jnp.broadcast_to(free["log_variance"], y.shape)), y)
-        return -losses.gaussian_nll(mean, y, variance=variance)
+        at = parameters(free, data)
+        return _gaussian(at | {"mean": X @ at["coefficients"]}, y, variance)
 
-    def log_prior(free: PyTree, n: int) -> Any:
-        return 0 if prior_variance is None else losses.gaussian_prior(1 / (n * prior_variance))(free["coefficients"])
+    def log_prior(free: PyTree, data: Any) -> Any:
+        return _gaussian_prior(prior_variance, len(data[1]), parameters(free, data)["coefficients"])
 
-    return Model(closed_form, start, log_likelihood, log_prior, lambda free: _natural(free, "variance"))
+    return Model(closed_form, start, log_likelihood, log_prior, parameters)
 
 
 def _check_scales(where: str, name: str, scale: Any, prior: Any) -> None:
@@ -180,15 +189,40 @@ def _check_scales(where: str, name: str, scale: Any, prior: Any) -> None:
             )
 
 
-def _free_scale(name: str, known: Any, guess: Array) -> PyTree:
-    """The logarithm of a scale to begin with, unless the scale is known; 0 for data without any spread."""
-    return {} if known is not None else {name: jnp.log(jnp.where(guess > 0, guess, 1))}
+def _ridge(scale: Any, prior: Any, dtype: Any) -> Array:
+    """How many examples a prior around 0 counts for; 0 if there is none."""
+    return jnp.zeros((), dtype) if prior is None else jnp.asarray(scale, dtype) / jnp.asarray(prior, dtype)
 
 
-def _natural(free: PyTree, scale: str) -> dict[str, Array]:
-    """Free parameters with the exponential of a logarithm in its place."""
-    log = f"log_{scale}"
-    return {k: v for k, v in free.items() if k != log} | ({scale: jnp.exp(free[log])} if log in free else {})
+def _unit(values: Array) -> Array:
+    """The root mean square along the first axis, in which free parameters are counted; 1 where all are 0."""
+    largest = jnp.abs(values).max(axis=0)
+    largest = jnp.where(largest > 0, largest, 1)  # whose square may overflow
+    found = largest * jnp.sqrt(jnp.square(values / largest[None]).mean(axis=0))
+    return lax.stop_gradient(jnp.where(found > 0, found, 1))
+
+
+def _zeros(name: str, shape: tuple[int, ...], with_spread: bool, dtype: Any) -> PyTree:
+    """Free parameters to begin with: 0, and with the unit of the data for the spread, if that is unknown."""
+    free = {name: jnp.zeros(shape, dtype)}
+    return free | {"log_spread": jnp.zeros((), dtype)} if with_spread else free
+
+
+def _spread(name: str, free: PyTree, unit: Array) -> dict[str, Array]:
+    """The variance or scale, if it is among the free parameters."""
+    return {name: unit * jnp.exp(free["log_spread"])} if "log_spread" in free else {}
+
+
+def _gaussian(at: dict[str, Array], x: Array, variance: Any) -> Array:
+    """The logarithm of N(x; mean, variance), of the variance in the parameters or of one that is known."""
+    mean = jnp.broadcast_to(at["mean"], x.shape)
+    if variance is None:
+        return -losses.gaussian_nll((mean, jnp.broadcast_to(jnp.log(at["variance"]), x.shape)), x)
+    return -losses.gaussian_nll(mean, x, variance=variance)
+
+
+def _gaussian_prior(prior_variance: Any, n: int, parameter: Array) -> Any:
+    return 0 if prior_variance is None else losses.gaussian_prior(1 / (n * prior_variance))(parameter)
 
 
 def _weighted_median(values: Array, weights: Array) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnnet import losses
 from fnnet.errors import DataError, check_number, check_size, is_concrete
@@ -48,7 +49,8 @@ def bernoulli(a: Scalar = 1.0, b: Scalar = 1.0) -> Model:
 
     def closed_form(data: Any) -> dict[str, Array]:
         x = sample(data)
-        return {"probability": (x.sum() + a - 1) / (x.shape[0] + a + b - 2)}
+        ones, zeros = (jnp.asarray(count, x.dtype) - 1 for count in (a, b))
+        return {"probability": (x.sum() + ones) / (x.shape[0] + ones + zeros)}
 
     def start(data: Any) -> PyTree:
         return {"logit": jnp.zeros((), sample(data).dtype)}
@@ -57,13 +59,15 @@ def bernoulli(a: Scalar = 1.0, b: Scalar = 1.0) -> Model:
         x = numbers(where, data)
         return -losses.sigmoid_binary_cross_entropy(jnp.broadcast_to(free["logit"], x.shape), x)
 
-    def log_prior(free: PyTree, n: int) -> Any:
+    def log_prior(free: PyTree, data: Any) -> Any:
         z = free["logit"]
-        return ((a - 1) * jax.nn.log_sigmoid(z) + (b - 1) * jax.nn.log_sigmoid(-z)) / n
+        ones, zeros = (jnp.asarray(count, z.dtype) - 1 for count in (a, b))
+        return (ones * jax.nn.log_sigmoid(z) + zeros * jax.nn.log_sigmoid(-z)) / len(data)
 
-    return Model(
-        closed_form, start, log_likelihood, log_prior, lambda free: {"probability": jax.nn.sigmoid(free["logit"])}
-    )
+    def parameters(free: PyTree, data: Any) -> dict[str, Array]:
+        return {"probability": jax.nn.sigmoid(free["logit"])}
+
+    return Model(closed_form, start, log_likelihood, log_prior, parameters)
 
 
 def categorical(classes: int, concentration: Scalar = 1.0) -> Model:
@@ -95,14 +99,17 @@ def categorical(classes: int, concentration: Scalar = 1.0) -> Model:
         ids = jnp.asarray(data)
         if not jnp.issubdtype(ids.dtype, jnp.integer):
             raise DataError(where, f"the data have dtype {ids.dtype}, but class ids are integers.")
-        if is_concrete(ids) and ids.size and not bool(((ids >= 0) & (ids < classes)).all()):
-            raise DataError(where, f"the data hold class {int(ids.max())}, but there are classes 0 to {classes - 1}.")
+        if is_concrete(ids):
+            wrong = np.asarray(ids)[(np.asarray(ids) < 0) | (np.asarray(ids) >= classes)]
+            if wrong.size:
+                raise DataError(where, f"the data hold class {wrong[0]}, but there are classes 0 to {classes - 1}.")
         return vector(where, ids)
 
     def closed_form(data: Any) -> dict[str, Array]:
         ids = sample(data)
-        counts = jax.nn.one_hot(ids, classes, dtype=jnp.zeros(()).dtype).sum(axis=0)
-        return {"probabilities": (counts + (concentration - 1)) / (ids.shape[0] + classes * (concentration - 1))}
+        counts = jnp.bincount(ids, length=classes).astype(jnp.zeros(()).dtype)
+        seen_before = jnp.asarray(concentration, counts.dtype) - 1
+        return {"probabilities": (counts + seen_before) / (ids.shape[0] + classes * seen_before)}
 
     def start(data: Any) -> PyTree:
         sample(data)
@@ -112,9 +119,11 @@ def categorical(classes: int, concentration: Scalar = 1.0) -> Model:
         ids = jnp.asarray(data)
         return -losses.categorical(jnp.broadcast_to(free["logits"], (ids.shape[0], classes)), ids)
 
-    def log_prior(free: PyTree, n: int) -> Any:
-        return (concentration - 1) * jax.nn.log_softmax(free["logits"]).sum() / n
+    def log_prior(free: PyTree, data: Any) -> Any:
+        logs = jax.nn.log_softmax(free["logits"])
+        return (jnp.asarray(concentration, logs.dtype) - 1) * logs.sum() / len(data)
 
-    return Model(
-        closed_form, start, log_likelihood, log_prior, lambda free: {"probabilities": jax.nn.softmax(free["logits"])}
-    )
+    def parameters(free: PyTree, data: Any) -> dict[str, Array]:
+        return {"probabilities": jax.nn.softmax(free["logits"])}
+
+    return Model(closed_form, start, log_likelihood, log_prior, parameters)

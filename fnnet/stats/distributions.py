@@ -10,6 +10,7 @@ import numpy as np
 
 from fnnet.errors import DataError, ShapeError, StructureError, is_concrete
 from fnnet.losses.base import value_dtype
+from fnnet.stats.samples import known
 from fnnet.types import Array
 
 
@@ -36,15 +37,18 @@ class Parts(NamedTuple):
     zero: Array
 
 
-def parts(given: Any) -> Parts:
-    """A distribution in at least float32; derivatives are finite, and 0 by log p where p is 0."""
+def parts(*given: Any) -> tuple[Parts, ...]:
+    """Distributions in their widest dtype, at least float32; derivatives are finite, and 0 by log p where p is 0."""
+    dtype = max((value_dtype(leaf) for leaf in jax.tree.leaves(given)), key=lambda dtype: dtype.itemsize)
+    return tuple(_parts(one, dtype) for one in given)
+
+
+def _parts(given: Any, dtype: Any) -> Parts:
     if isinstance(given, Logits):
-        values = jnp.asarray(given.values)
-        logs = jax.nn.log_softmax(values.astype(value_dtype(values)), axis=-1)
+        logs = jax.nn.log_softmax(given.values.astype(dtype), axis=-1)
         zero = jnp.isneginf(logs)
         return Parts(jnp.exp(logs), jnp.where(zero, 0, logs), zero)
-    p = jnp.asarray(given)
-    p = p.astype(value_dtype(p))
+    p = given.astype(dtype)
     zero = p == 0
     return Parts(p, jnp.log(jnp.where(zero, 1, p)), zero)
 
@@ -61,21 +65,22 @@ def distribution(where: str, name: str, given: Any) -> Any:
     """Probabilities or `Logits` as arrays, if what is known of them now is a distribution along the last axis."""
     _check_axis(where, name, given)
     if isinstance(given, Logits):
-        _check_logits(where, name, given)
-        return Logits(jnp.asarray(given.values))
+        return _logits(where, name, given)
     if is_concrete(given):
         _check_probabilities(where, name, given)
     return jnp.asarray(given)
 
 
 def likelihoods(where: str, name: str, given: Any) -> Any:
-    """Likelihoods or `Logits` of them as arrays; unlike probabilities they need not sum to 1."""
+    """Likelihoods or `Logits` of them as arrays; unlike probabilities they need not sum to 1.
+
+    Known ones are divided by the largest of their row, which changes no posterior: float32 has no 1e-50.
+    """
     _check_axis(where, name, given)
     if isinstance(given, Logits):
-        _check_logits(where, name, given)
-        return Logits(jnp.asarray(given.values))
+        return _logits(where, name, given)
     if is_concrete(given):
-        values = _numbers(where, name, given)
+        values = known(where, name, given)
         wrong = ~(np.isfinite(values) & (values >= 0))
         if wrong.any():
             raise DataError(
@@ -83,11 +88,13 @@ def likelihoods(where: str, name: str, given: Any) -> Any:
                 f"{name} holds {values[wrong][0]:g}, but likelihoods are finite and not negative. "
                 f"Mark log-likelihoods with stats.Logits(values).",
             )
+        largest = values.max(axis=-1, keepdims=True)
+        given = (values / np.where(largest > 0, largest, 1)).astype(value_dtype(jnp.asarray(given)))
     return jnp.asarray(given)
 
 
 def _check_probabilities(where: str, name: str, given: Any) -> None:
-    p = _numbers(where, name, given)
+    p = known(where, name, given)
     sums = p.sum(axis=-1)
     with np.errstate(invalid="ignore"):
         wrong = ~(np.isfinite(p) & (p >= 0)).all(axis=-1) | ~(abs(sums - 1) <= _tolerance(given))
@@ -110,11 +117,11 @@ def _check_axis(where: str, name: str, given: Any) -> None:
         raise ShapeError(where, f"{name} has shape {shape}, but the last axis is that of the values, at least one.")
 
 
-def _check_logits(where: str, name: str, given: Logits) -> None:
-    """Raises if known logits hold NaN or +∞, or nothing but −∞."""
+def _logits(where: str, name: str, given: Logits) -> Logits:
+    """Logits as arrays; raises if known ones hold NaN or +∞, or nothing but −∞."""
     if not is_concrete(given.values):
-        return
-    z = _numbers(where, name, given.values)
+        return given
+    z = known(where, name, given.values)
     wrong = np.isnan(z).any(axis=-1) | np.isposinf(z).any(axis=-1) | np.isneginf(z).all(axis=-1)
     if wrong.any():
         row = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -123,14 +130,7 @@ def _check_logits(where: str, name: str, given: Logits) -> None:
             f"{name} has logits without a softmax: {_called(row)} holds NaN or ∞, or −∞ alone. Logits are numbers, or "
             f"−∞ for what is impossible.",
         )
-
-
-def _numbers(where: str, name: str, given: Any) -> np.ndarray:
-    """Known values in float64, if they are numbers."""
-    try:
-        return np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise StructureError(where, f"{name} is {given!r}, which is not an array of numbers.") from error
+    return Logits(jnp.asarray(given.values))
 
 
 def check_equal_shapes(where: str, **given: Any) -> None:

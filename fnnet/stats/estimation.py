@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.errors import DataError, ShapeError, StructureError, check_key, check_size
+from fnnet.stats.samples import check_sizes, known
 from fnnet.types import Array, PyTree
 
 _AT_ONCE = 2**22  # numbers of the samples that are held at a time
@@ -48,7 +49,7 @@ class EstimatorReport(NamedTuple):
         NaN for one size, and where the error is 0.
         """
         total = self._total(self.mse)
-        if len(self.sizes) < 2 or not (total > 0).all():
+        if len(np.unique(self.sizes)) < 2 or not (total > 0).all():
             return float("nan")
         return float(np.polyfit(np.log(self.sizes), np.log(total), 1)[0])
 
@@ -123,25 +124,27 @@ def estimator_report(
     check_key(where, key)
     if not callable(estimator):
         raise StructureError(where, f"the estimator is {estimator!r}, which is not a function of a sample.")
-    if not len(sizes):
-        raise DataError(where, "sizes is empty, so there is nothing to estimate. Pass one or more, such as (10, 100).")
-    for n in sizes:
-        check_size(where, "a size", n)
+    check_sizes(where, "a size", sizes)
     check_size(where, "repetitions", repetitions)
-    true = np.asarray(truth, dtype=np.float64)
+    true = known(where, "truth", truth)
+    if not np.isfinite(true).all():
+        raise DataError(where, f"truth is {truth!r}, but it has to be finite.")
     draw = sample if callable(sample) else _from_population(where, sample)
     rows = []
     for place, n in enumerate(sizes):
         estimates = _estimates(where, estimator, draw, int(n), repetitions, jax.random.fold_in(key, place), true.shape)
-        mean = estimates.mean(axis=0)
-        # The variance around the mean of these very estimates: so the identity holds up to rounding, not to 1/√R.
-        rows.append(
-            (mean, mean - true, np.mean((estimates - mean) ** 2, axis=0), np.mean((estimates - true) ** 2, axis=0))
-        )
-    if not np.isfinite(true).all():
-        raise DataError(where, f"truth is {truth!r}, but it has to be finite.")
+        rows.append(_moments(estimates, true))
     mean, bias, variance, mse = (np.stack(column) for column in zip(*rows, strict=True))
     return EstimatorReport(np.asarray(sizes), true, mean, bias, variance, mse, repetitions)
+
+
+def _moments(estimates: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Mean, bias, variance and mean squared error over the first axis."""
+    # All from the errors, which lose no digits to a large truth, and the variance around the mean of these very errors:
+    # so the identity holds up to rounding, not to 1/√R.
+    errors = estimates - true
+    bias = errors.mean(axis=0)
+    return estimates.mean(axis=0), bias, np.mean((errors - bias) ** 2, axis=0), np.mean(errors**2, axis=0)
 
 
 def _estimates(
@@ -149,15 +152,18 @@ def _estimates(
 ) -> np.ndarray:
     """(repetitions, …) estimates, each from a sample of its own."""
 
-    def once(key: Array) -> Array:
-        return jnp.asarray(estimator(draw(key, n)))
+    def once(key: Array) -> Any:
+        return estimator(draw(key, n))
 
-    found = jax.eval_shape(once, key).shape
-    if found != shape:
+    found = jax.eval_shape(once, key)
+    if getattr(found, "shape", type(found).__name__) != shape:
+        said = f"has shape {found.shape}" if hasattr(found, "shape") else f"is a {type(found).__name__}"
         raise ShapeError(
-            where, f"an estimate has shape {found} and the truth {shape}; each estimate needs its own true value."
+            where, f"an estimate {said} and the truth has shape {shape}; each estimate needs its own true value."
         )
-    mapped = jax.jit(lambda keys: jax.lax.map(once, keys, batch_size=max(1, min(repetitions, _AT_ONCE // n))))
+    held = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(lambda key: draw(key, n), key)))
+    at_once = int(np.clip(_AT_ONCE // max(1, held), 1, repetitions))
+    mapped = jax.jit(lambda keys: jax.lax.map(once, keys, batch_size=at_once))
     estimates = np.asarray(mapped(jax.random.split(key, repetitions)), dtype=np.float64)
     wrong = ~np.isfinite(estimates.reshape(repetitions, -1)).all(axis=1)
     if wrong.any():
@@ -170,6 +176,7 @@ def _estimates(
 
 
 def _from_population(where: str, population: Any) -> Callable[[Array, int], Array]:
+    known(where, "the population", population)
     rows = jnp.asarray(population)
     if rows.ndim == 0 or rows.shape[0] == 0:
         raise ShapeError(where, f"the population has shape {rows.shape}, but at least one row is needed to draw from.")

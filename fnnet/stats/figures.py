@@ -57,7 +57,7 @@ def plot_estimator(report: EstimatorReport, path: str | PathLike[str] | None = N
         sizes = report.sizes[order]
         curves: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
             "mean squared error": (report.mse, {"color": BLUE, "marker": "o"}),
-            "variance": (report.variance, {"color": ORANGE, "marker": "s", "linewidth": 1.0}),
+            "variance": (report.variance, {"color": ORANGE, "marker": "s", "linewidth": 1.0, "mfc": "none"}),
             "squared bias": (report.bias**2, {"color": VERMILLION, "marker": "^", "linewidth": 1.0}),
             "bias not seen below": (4 * report.standard_error**2, {"color": GREY, "linestyle": "--", "linewidth": 1.0}),
         }
@@ -115,13 +115,17 @@ def plot_gradient_noise(noise: GradientNoise, path: str | PathLike[str] | None =
         handles = [
             Line2D([], [], color=ORANGE, label="law"),
             Line2D([], [], label="measured", **dots),
-            Line2D([], [], color=GREY, linestyle="--", label="squared norm of the gradient"),
         ]
+        level = float(noise.squared_norm)
+        if level > 0:
+            handles.append(Line2D([], [], color=GREY, linestyle="--", label="squared norm of the gradient"))
         title = f"Measured variance within {100 * apart:.2g} % of the law"
-        subtitle = f"simple noise scale {number(float(noise.noise_scale))} examples"
+        scale = f"simple noise scale {number(float(noise.noise_scale))} examples"
+        subtitle = scale if level > 0 else "the gradient of all examples is 0, so there is no noise scale"
         figure = new_figure(title, subtitle, handles, height=_HEIGHT, width=_ACROSS)
         axes = figure.subplots()
-        axes.axhline(float(noise.squared_norm), color=GREY, linestyle="--", linewidth=1.0)
+        if level > 0:
+            axes.axhline(level, color=GREY, linestyle="--", linewidth=1.0)
         axes.plot(sizes[seen], law[seen], color=ORANGE)
         axes.plot(sizes[seen], measured[seen], **dots)
         _logarithmic(axes, "examples in a batch", "variance of the gradient", sizes[seen])

@@ -14,16 +14,17 @@ class Model(NamedTuple):
     """A statistical model that has its best parameters in closed form: pure functions, no arrays.
 
     ``closed_form(data)`` gives the parameters, a dict by name. For a fit by minimisation they are functions of free
-    ones, which may take any value (a variance is the exponential of its logarithm): ``start(data)`` gives free ones to
-    begin with, ``log_likelihood(free, data)`` one value an example, ``log_prior(free, n)`` that of all parameters over
-    n, as `losses.gaussian_prior` has it, and ``parameters(free)`` the dict.
+    ones, which may take any value (a variance is the exponential of a logarithm) and whose unit is the spread of the
+    data, so that one tolerance serves data of any size: ``start(data)`` gives free ones to begin with,
+    ``parameters(free, data)`` the dict, ``log_likelihood(free, data)`` one value an example, and
+    ``log_prior(free, data)`` that of all parameters over their number, as `losses.gaussian_prior` has it.
     """
 
     closed_form: Callable[[PyTree], dict[str, Array]]
     start: Callable[[PyTree], PyTree]
     log_likelihood: Callable[[PyTree, PyTree], Array]
-    log_prior: Callable[[PyTree, int], Any]
-    parameters: Callable[[PyTree], dict[str, Array]]
+    log_prior: Callable[[PyTree, PyTree], Any]
+    parameters: Callable[[PyTree, PyTree], dict[str, Array]]
 
 
 class Fit(NamedTuple):
@@ -71,9 +72,8 @@ def fit_by_minimize(
     free = model.start(data)
 
     def objective(free: PyTree) -> Array:
-        values = model.log_likelihood(free, data)
-        return -values.mean() - model.log_prior(free, values.shape[0])
+        return -model.log_likelihood(free, data).mean() - model.log_prior(free, data)
 
     optimizer = optim.lbfgs() if optimizer is None else optimizer
     result = optim.minimize(objective, free, optimizer, steps=steps, tol=tol, key=key)
-    return Fit(model.parameters(result.solution), result)
+    return Fit(model.parameters(result.solution, data), result)

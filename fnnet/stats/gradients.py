@@ -9,10 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
-from fnnet.errors import HyperparameterError, ShapeError, StructureError, check_key, check_size, is_concrete
-from fnnet.trees import path_name, safe_divide, wide
+from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError, check_key, check_size, is_concrete
+from fnnet.optim.base import check_parameters
+from fnnet.optim.driver import starting_point
+from fnnet.optim.vectors import as_vector, like
+from fnnet.stats.samples import check_sizes
+from fnnet.trees import safe_divide
 from fnnet.types import Array, PyTree
 
 _BLOCK = 16  # gradients that are held at a time
@@ -23,7 +26,7 @@ class GradientNoise(NamedTuple):
 
     Of the N examples: ``gradient`` G, the mean of their gradients gᵢ, a tree like the parameters; ``squared_norm``
     ‖G‖²; ``trace`` of their covariance, (1/N) Σ ‖gᵢ − G‖², the lecture's σ² over all parameters; and ``noise_scale``
-    trace/‖G‖², the batch size at which noise and gradient are equally large.
+    trace/‖G‖², the batch size at which noise and gradient are equally large (∞ where G is 0).
 
     Of each size, arrays (sizes,): ``law``, what E‖ĝ − G‖² has to be; ``measured``, its mean over the drawn batches; and
     ``deviation``, how far their mean gradient is from G in its own standard errors, about 1 if ĝ is unbiased.
@@ -85,6 +88,7 @@ def gradient_noise(
         ShapeError: the loss is no scalar, or the arrays of the data have different numbers of examples.
         StructureError: parameters are no floats, or key no random key.
         HyperparameterError: a size is no positive integer, or exceeds N without replacement.
+        DataError: the gradients are not finite.
 
     Source: lecture 001, 6.1 "Mini-Batch Gradient as an unbiased Estimator", 6.2 "Batch Size" (σ²/|I|); noise scale:
     McCandlish et al., 2018.
@@ -96,16 +100,17 @@ def gradient_noise(
     -2.0 3.5 [3.5 0. ]
     """
     where = "gradient_noise"
+    params = starting_point(where, params)
     count = _check(where, loss, params, data, sizes, replace, repetitions, key)
-    flat, unravel = ravel_pytree(params)
-    dtype = wide(flat.dtype)
+    theta, back = as_vector(params), like(params)
+    dtype = theta.dtype
 
-    def run(flat: Array, data: PyTree, key: Array) -> tuple[Array, ...]:
+    def run(theta: Array, data: PyTree, key: Array) -> tuple[Array, ...]:
         data = jax.tree.map(jnp.asarray, data)
 
         def slope(rows: Array) -> Array:
             batch = jax.tree.map(lambda x: x[rows], data)
-            return jax.grad(lambda p: jnp.asarray(loss(unravel(p), batch)))(flat).astype(dtype)
+            return jax.grad(lambda v: jnp.asarray(loss(back(v), batch)).astype(dtype))(theta)
 
         mean = _mean(lambda i: slope(i[None]), count)
         trace = _mean(lambda i: jnp.sum(jnp.square(slope(i[None]) - mean)), count)
@@ -124,12 +129,18 @@ def gradient_noise(
             deviation.append(jnp.sqrt(safe_divide(repetitions * jnp.sum(jnp.square(away)), spread)))
         return mean, trace, jnp.stack(measured), jnp.stack(deviation)
 
-    mean, trace, measured, deviation = jax.jit(run)(flat, data, key)
+    mean, trace, measured, deviation = jax.jit(run)(theta, data, key)
+    if is_concrete(trace) and not np.isfinite([trace, *measured]).all():
+        raise DataError(
+            where,
+            "the gradients are not finite, or too large to be squared. Look at the parameters and the data, or divide "
+            "the loss by a constant.",
+        )
     # Which size of a batch leaves which part of the variance.
     left = [1 / size if replace else (count - size) / max(count - 1, 1) / size for size in sizes]
     squared_norm = jnp.sum(jnp.square(mean))
     return GradientNoise(
-        gradient=unravel(mean.astype(flat.dtype)),
+        gradient=back(mean),
         squared_norm=squared_norm,
         trace=trace,
         noise_scale=trace / squared_norm,
@@ -172,28 +183,26 @@ def _check(where: str, loss: Any, params: Any, data: Any, sizes: Any, replace: b
     check_size(where, "repetitions", repetitions)
     if not callable(loss):
         raise StructureError(where, f"the loss is {loss!r}, which is not a function of parameters and a batch.")
-    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
-        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-            raise StructureError(where, f"parameter {path_name(path)} is {leaf!r}, but gradients need floats.")
-    counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
-    if len(counts) != 1 or counts & {(), (0,)}:
-        raise ShapeError(where, f"the data have {counts or 'no'} examples, but all arrays need the same on axis 0.")
-    ((count,),) = counts
-    if not len(sizes):
-        raise HyperparameterError(where, "sizes is empty. Pass one or more batch sizes, such as (1, 4, 16).")
+    check_parameters(where, params)
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(data)]
+    if len({shape[:1] for shape in shapes}) != 1 or shapes[0][:1] in ((), (0,)):
+        raise ShapeError(
+            where, f"the data have arrays of shapes {shapes}, but all need the same number of examples on axis 0."
+        )
+    count = shapes[0][0]
+    check_sizes(where, "a batch size", sizes)
     for size in sizes:
-        check_size(where, "a batch size", size)
         if size > count and not replace:
             raise HyperparameterError(
                 where,
                 f"a batch of {size} cannot be drawn from {count} examples without replacement. Pass replace=True, or "
                 f"smaller sizes.",
             )
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *np.shape(x)[1:]), jnp.result_type(x)), data)
+    one = jax.eval_shape(lambda data: jax.tree.map(lambda x: jnp.asarray(x)[:1], data), data)
     value = jax.eval_shape(lambda p, d: jnp.asarray(loss(p, d)), params, one)
     if value.shape != ():
         raise ShapeError(
             where,
             f"the loss of a batch of one has shape {value.shape}, but a scalar is needed. Average it with .mean().",
         )
-    return int(count)
+    return count

@@ -38,7 +38,7 @@ def entropy(p: Any, *, base: Scalar = math.e) -> Array:
     >>> print(entropy(jnp.array([[0.5, 0.5], [1.0, 0.0]]), base=2))
     [1. 0.]
     """
-    return _in_units("entropy", _entropy(distribution("entropy", "p", p)), base)
+    return in_units("entropy", _entropy(distribution("entropy", "p", p)), base)
 
 
 def cross_entropy(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
@@ -68,7 +68,7 @@ def cross_entropy(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
     >>> print(cross_entropy(jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75]), base=2).round(4))
     1.2075
     """
-    return _in_units("cross_entropy", _cross_entropy(*_pair("cross_entropy", p, q)), base)
+    return in_units("cross_entropy", _cross_entropy(*_pair("cross_entropy", p, q)), base)
 
 
 def kl_divergence(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
@@ -99,7 +99,7 @@ def kl_divergence(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
     >>> print(kl_divergence(jnp.array([1.0, 0.0]), stats.Logits(jnp.array([0.0, 0.0])), base=2).round(4))
     1.0
     """
-    return _in_units("kl_divergence", _divergence(*_pair("kl_divergence", p, q)), base)
+    return in_units("kl_divergence", _divergence(*_pair("kl_divergence", p, q)), base)
 
 
 def jensen_shannon_divergence(p: Any, q: Any, *, base: Scalar = math.e) -> Array:
@@ -127,32 +127,32 @@ def jensen_shannon_divergence(p: Any, q: Any, *, base: Scalar = math.e) -> Array
     1.0
     """
     where = "jensen_shannon_divergence"
-    return _in_units(where, _jensen_shannon(*_pair(where, p, q)), base)
+    return in_units(where, _jensen_shannon(*_pair(where, p, q)), base)
 
 
 @jax.jit
 def _entropy(p: Any) -> Array:
-    known = parts(p)
-    return jnp.sum(known.probabilities * -known.logs, axis=-1)
+    (of,) = parts(p)
+    return jnp.sum(of.probabilities * -of.logs, axis=-1)
 
 
 @jax.jit
 def _cross_entropy(p: Any, q: Any) -> Array:
-    weight, code = parts(p).probabilities, parts(q)
-    terms = weight * -code.logs
-    return jnp.sum(jnp.where(code.zero & (weight > 0), jnp.inf, terms), axis=-1)
+    of, code = parts(p, q)
+    terms = of.probabilities * -code.logs
+    return jnp.sum(jnp.where(code.zero & (of.probabilities > 0), jnp.inf, terms), axis=-1)
 
 
 @jax.jit
 def _divergence(p: Any, q: Any) -> Array:
-    known, code = parts(p), parts(q)
-    terms = known.probabilities * (known.logs - code.logs)
-    return jnp.sum(jnp.where(code.zero & (known.probabilities > 0), jnp.inf, terms), axis=-1)
+    of, code = parts(p, q)
+    terms = of.probabilities * (of.logs - code.logs)
+    return jnp.sum(jnp.where(code.zero & (of.probabilities > 0), jnp.inf, terms), axis=-1)
 
 
 @jax.jit
 def _jensen_shannon(p: Any, q: Any) -> Array:
-    mixture = (parts(p).probabilities + parts(q).probabilities) / 2
+    mixture = sum(of.probabilities for of in parts(p, q)) / 2
     return (_divergence(p, mixture) + _divergence(q, mixture)) / 2
 
 
@@ -161,7 +161,8 @@ def _pair(where: str, p: Any, q: Any) -> tuple[Any, Any]:
     return distribution(where, "p", p), distribution(where, "q", q)
 
 
-def _in_units(where: str, nats: Array, base: Scalar) -> Array:
+def in_units(where: str, nats: Array, base: Scalar) -> Array:
+    """Nats in units of another logarithm."""
     check_number(where, "base", base, low=1.0, low_open=True)
     if is_concrete(base):
         return nats / math.log(float(base))

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnnet.errors import DataError, ShapeError, is_concrete
 from fnnet.losses.base import value_dtype
+from fnnet.stats.samples import known
 from fnnet.types import Array
 
 
@@ -58,22 +59,24 @@ def covariance_matrix(data: Any, *, weights: Any = None, centered: bool = True, 
 
 
 def _check(data: Any, weights: Any, estimated: bool) -> None:
-    where, shape = "covariance_matrix", np.shape(data)
+    where = "covariance_matrix"
+    values = known(where, "the data", data) if is_concrete(data) else None
+    shape = np.shape(data)
     if len(shape) < 2 or 0 in shape:
         fix = " A single feature is a column, x[:, None]." if len(shape) == 1 else ""
         raise ShapeError(where, f"the data have shape {shape}, but (examples, features) is needed.{fix}")
-    if is_concrete(data) and not bool(np.isfinite(np.asarray(data, dtype=np.float64)).all()):
-        row = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(data, dtype=np.float64)).all(axis=-1))[0])
+    if values is not None and not np.isfinite(values).all():
+        row = tuple(int(i) for i in np.argwhere(~np.isfinite(values).all(axis=-1))[0])
         raise DataError(where, f"the data hold NaN or ∞, first at row {row[0] if len(row) == 1 else row}.")
     if weights is not None and np.shape(weights) not in (shape[:-1], shape[-2:-1]):
         raise ShapeError(
             where, f"weights have shape {np.shape(weights)}, but the data have {shape[-2]} examples: {shape}."
         )
     if weights is not None and is_concrete(weights):
-        known = np.asarray(weights, dtype=np.float64)
-        if not (np.isfinite(known) & (known >= 0)).all() or not (known.sum(axis=-1) > 0).all():
+        w = known(where, "weights", weights)
+        if not (np.isfinite(w) & (w >= 0)).all() or not (w.sum(axis=-1) > 0).all():
             raise DataError(where, "weights have to be finite and not negative, and some of them positive.")
-        if estimated and ((known > 0).sum(axis=-1) < 2).any():
+        if estimated and ((w > 0).sum(axis=-1) < 2).any():
             raise DataError(where, "only one example has a weight, so no spread can be estimated. Pass unbiased=False.")
     if estimated and shape[-2] < 2:
         raise DataError(where, "there is one example, so no spread can be estimated. Pass unbiased=False.")

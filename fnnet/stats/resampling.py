@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnnet.errors import DataError, HyperparameterError, ShapeError, check_number, check_size
+from fnnet.errors import (
+    DataError,
+    HyperparameterError,
+    ShapeError,
+    StructureError,
+    check_number,
+    check_size,
+    is_concrete,
+)
+from fnnet.stats.samples import known
 
 RESAMPLES = 2000
 """Resamples of a bootstrap: their quantiles are known to about a hundredth of the confidence."""
@@ -57,7 +66,8 @@ def bootstrap_interval(
         ShapeError: fewer than two numbers, or the statistic does not return one a sample.
         DataError: the sample is not finite, or all resamples lie on one side of the statistic, which leaves BCa
             undefined.
-        HyperparameterError: ``confidence``, ``method`` or ``resamples`` out of range.
+        HyperparameterError: ``confidence``, ``method``, ``resamples`` or ``seed`` out of range.
+        StructureError: the statistic is no function; the sample is no numbers, or traced.
 
     Source: Efron, "Better bootstrap confidence intervals", 1987; the same as ``scipy.stats.bootstrap`` with the same
     random generator.
@@ -68,7 +78,9 @@ def bootstrap_interval(
     2.0 7.0
     """
     where = "bootstrap_interval"
-    values = _checked(where, sample, confidence, method, resamples)
+    if not callable(statistic):
+        raise StructureError(where, f"the statistic is {statistic!r}, which is not a function of a sample.")
+    values = _checked(where, sample, confidence, method, resamples, seed)
     random, n = np.random.default_rng(seed), values.shape[-1]
     drawn = _statistics(
         where, statistic, values, resamples, lambda first, last: random.integers(0, n, (last - first, n))
@@ -125,9 +137,11 @@ def _statistics(where: str, statistic: Any, sample: np.ndarray, count: int, rows
 
 
 def _along_the_last_axis(statistic: Any, samples: np.ndarray) -> Any:
-    if "axis" in inspect.signature(statistic).parameters:
-        return statistic(samples, axis=-1)
-    return np.apply_along_axis(statistic, -1, samples)
+    try:
+        takes_axis = "axis" in inspect.signature(statistic).parameters
+    except ValueError:  # builtins need not have a signature
+        takes_axis = False
+    return statistic(samples, axis=-1) if takes_axis else np.apply_along_axis(statistic, -1, samples)
 
 
 def _accelerated(where: str, statistic: Any, sample: np.ndarray, drawn: np.ndarray, confidence: float) -> Any:
@@ -165,17 +179,23 @@ def _quantile(drawn: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return np.reshape(found, drawn.shape[:-1])
 
 
-def _checked(where: str, sample: Any, confidence: Any, method: Any, resamples: Any) -> np.ndarray:
+def _checked(where: str, sample: Any, confidence: Any, method: Any, resamples: Any, seed: Any) -> np.ndarray:
     check_number(where, "confidence", confidence, low=0.0, high=1.0, low_open=True, high_open=True)
     check_size(where, "resamples", resamples)
     if method not in ("percentile", "bca"):
         raise HyperparameterError(where, f"method is {method!r}, but it has to be 'percentile' or 'bca'.")
-    values = np.asarray(sample)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise HyperparameterError(where, f"seed is {seed!r}, but it has to be an integer of at least 0.")
+    if not is_concrete(sample):
+        raise StructureError(
+            where, "the sample is traced, but it is resampled on the host. Call it outside of jax.jit."
+        )
+    values = known(where, "the sample", sample)
     if values.ndim == 0 or values.shape[-1] < 2 or values.size == 0:
         raise ShapeError(
             where, f"the sample has shape {values.shape}, but at least two numbers are needed to resample."
         )
-    wrong = ~np.isfinite(values.astype(np.float64))
+    wrong = ~np.isfinite(values)
     if wrong.any():
         raise DataError(
             where, f"the sample holds {values[wrong][0]}: {wrong.sum()} of {wrong.size} numbers. Leave them out."

@@ -14,7 +14,7 @@ import numpy as np
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError, check_number, is_concrete
 from fnnet.losses.base import value_dtype
 from fnnet.stats.distributions import check_equal_shapes, distribution, likelihoods, parts, shape_of
-from fnnet.stats.information import kl_divergence
+from fnnet.stats.information import in_units
 from fnnet.types import Array, Integer, Scalar
 
 
@@ -58,7 +58,7 @@ def joint(table: Any, names: Sequence[str]) -> Joint:
     Joint(weather 2 × traffic 2)
     """
     shape = shape_of("joint", "the table", table)
-    names = (names,) if isinstance(names, str) else tuple(names)
+    names = (names,) if isinstance(names, str) or not np.iterable(names) else tuple(names)
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise StructureError("joint", f"names are {names!r}, but they have to be different strings, one an axis.")
     if len(shape) != len(names) or 0 in shape:
@@ -173,7 +173,7 @@ def bayes_posterior(prior: Any, likelihood: Any) -> Array:
 
 @jax.jit
 def _posterior(prior: Any, likelihood: Any) -> Array:
-    before, seen = parts(prior), parts(likelihood)
+    before, seen = parts(prior, likelihood)
     return jax.nn.softmax(jnp.where(before.zero | seen.zero, -jnp.inf, before.logs + seen.logs), axis=-1)
 
 
@@ -203,8 +203,9 @@ def is_independent(joint: Joint, one: str | Sequence[str], other: str | Sequence
     True
     """
     check_number("is_independent", "tol", tol, low=0.0)
-    together, product = _pair("is_independent", joint, one, other)
-    return jnp.max(jnp.abs(together - product)) <= jnp.asarray(tol, together.dtype)
+    table = _matrix("is_independent", joint, one, other)
+    product = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
+    return jnp.max(jnp.abs(table - product)) <= jnp.asarray(tol, table.dtype)
 
 
 def mutual_information(
@@ -230,19 +231,21 @@ def mutual_information(
     >>> print(mutual_information(joint([[0.5, 0.0], [0.0, 0.5]], ("sent", "received")), "sent", "received", base=2))
     1.0
     """
-    together, product = _pair("mutual_information", joint, one, other)
-    return kl_divergence(together.reshape(-1), product.reshape(-1), base=base)
+    where = "mutual_information"
+    table = _matrix(where, joint, one, other)
+    # From the logarithms of the margins: the product of two small ones may underflow.
+    both, x, y = parts(table, table.sum(axis=1, keepdims=True), table.sum(axis=0, keepdims=True))
+    return in_units(where, jnp.sum(both.probabilities * (both.logs - (x.logs + y.logs))), base)
 
 
-def _pair(where: str, joint: Joint, one: Any, other: Any) -> tuple[Array, Array]:
-    """p(x, y) and p(x) p(y), as matrices with a row a value of x."""
+def _matrix(where: str, joint: Joint, one: Any, other: Any) -> Array:
+    """p(x, y) as a matrix with a row a value of x."""
     left, right = ((names,) if isinstance(names, str) else tuple(names) for names in (one, other))
     if not left or not right:
         raise StructureError(where, "a side has no variable. Name at least one on each.")
     _axes(where, joint, left + right)
     table = marginal(joint, *left, *right).table
-    matrix = table.reshape(math.prod(table.shape[: len(left)]), -1)
-    return matrix, matrix.sum(axis=1, keepdims=True) * matrix.sum(axis=0, keepdims=True)
+    return table.reshape(math.prod(table.shape[: len(left)]), -1)
 
 
 def _axes(where: str, joint: Any, names: tuple[Any, ...]) -> list[int]:

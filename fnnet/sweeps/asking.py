@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fnnet.errors import HyperparameterError, StructureError, require, within
+from fnnet.errors import HyperparameterError, StructureError, check_size, require, within
 from fnnet.recipes import describe
 from fnnet.sweeps.conditions import as_dimensions, exists
 from fnnet.sweeps.drawing import plain
@@ -68,8 +68,7 @@ class OptunaSearch:
         Raises:
             HyperparameterError: ``trials`` is no positive integer.
         """
-        if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
-            raise HyperparameterError(f"{_WHERE}.ask", f"trials is {trials!r}, but it has to be a positive integer.")
+        check_size(f"{_WHERE}.ask", "trials", trials)
         asked = [self.study.ask() for _ in range(trials)]
         drawn = [self._values(trial) for trial in asked]
         self._open.append((drawn, asked))

@@ -47,8 +47,8 @@ class Part:
 
     @property
     def kept(self) -> bool:
-        """Whether there are states."""
-        return self.states is not None or self.read is not None
+        """Whether there are states, which a call that has gone on with the folder may have replaced."""
+        return self.states is not None or (self.read is not None and (self.path is None or self.path.exists()))
 
     def load(self) -> TrainState | None:
         """The states, if there are any."""

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.errors import FileError
-from fnnet.recipes import describe
 from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.costs import Cost
 from fnnet.sweeps.drawing import Trial
@@ -29,15 +28,16 @@ from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.ledger import Ledger
 from fnnet.sweeps.memory import machine_memory, one_lane
 from fnnet.sweeps.packs import Packs
-from fnnet.sweeps.planning import Group, GroupKey, check_group, check_ranges, group_trials
+from fnnet.sweeps.planning import Group, GroupKey, check_group, check_ranges, group_trials, labelled
 from fnnet.sweeps.plans import GroupPlan, Plan, plan_group
 from fnnet.sweeps.results import Sweep
 from fnnet.sweeps.timing import remembered, settle
 from fnnet.sweeps.trained import Trained
+from fnnet.sweeps.watching import Watch
 from fnnet.sweeps.work import Work
 from fnnet.train.learner import Learner
 from fnnet.train.progress import Progress
-from fnnet.train.state import DIVERGED, FINISHED, RUNNING, STOPPED_EARLY, TrainState
+from fnnet.train.state import FINISHED, RUNNING, TrainState
 
 
 class Campaign:
@@ -61,22 +61,22 @@ class Campaign:
         scheduler: Scheduler | None, ledger: Ledger | None, bar: Progress, interrupted: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.learner, self.space, self.trials, self.work = learner, space, trials, work
-        self.plan, self.lanes, self.scheduler, self.ledger, self.bar = plan, lanes, scheduler, ledger, bar
+        self.plan, self.lanes, self.scheduler, self.ledger = plan, lanes, scheduler, ledger
         self.interrupted = interrupted
         self.book = Book(work.period)
         self.past: list[Generation] = []
         self._packs: dict[GroupKey, Packs] = {}
+        self._labels: dict[GroupKey, str] = {}
         self._placed: dict[Any, Any] = {}
         self._plans = {planned.group.key: planned for planned in plan.groups}
-        self._groups = group_trials(learner, trials)
+        self._regroup()
         self._likes: dict[GroupKey, TrainState] = {}
         self._runs = work.runs(range(len(trials)))
         self.over = False
         # A run that rests may be sent on by a scheduler, from its state.
         self.lets_go = scheduler is None
         self._costs = ledger.costs() if ledger else {}
-        self._best: float | None = None
-        self._compiling = 0.0
+        self._watch = Watch(bar, work, self._runs)
 
     def go(self) -> Sweep:
         """Trains until the scheduler sends no trial any further."""
@@ -98,8 +98,11 @@ class Campaign:
             self.past.append(generation)
             if self.ledger and self.scheduler and not closed:
                 self.ledger.note_past(self.past)
+        swept = self._swept()
+        # Nothing that is on a device is kept for the results.
         self._placed.clear()
-        return self._swept()
+        self._packs.clear()
+        return swept
 
     def _decided(self, most: np.ndarray) -> Generation | None:
         """What the scheduler says now; None if it sends no trial any further."""
@@ -129,7 +132,7 @@ class Campaign:
             inherit(self.trials, generation.parents, generation.spread, self.space, number, self.work.key),
         )
         if self.trials != before:
-            self._groups = group_trials(self.learner, self.trials)
+            self._regroup()
             check_ranges(self.learner, self.trials)
         if not closed and generation.warm:
             if any(self.book.generation(run) >= number for run in self._sources(generation)):
@@ -164,9 +167,14 @@ class Campaign:
         if not packs.settled:
             width = settle(packs, steps, generation, self._name(group), lambda lanes: self._planned(group, lanes))
             if width is not None and self.ledger is not None:
-                self.ledger.note_width(label(group), width)
+                self.ledger.note_width(self._labels[group.key], width)
             steps = {run: step for run, step in steps.items() if self.book.goes_on(run, step)}
         packs.train(steps, generation)
+
+    def _regroup(self) -> None:
+        """Divides the trials by structure, each of which has a label."""
+        self._groups = group_trials(self.learner, self.trials)
+        self._labels = labelled(self._groups, self._labels)
 
     def _name(self, group: Group) -> Hashable:
         """What a program is known by, for the width that was found for it."""
@@ -183,13 +191,14 @@ class Campaign:
             if planned is None:  # the scheduler has combined what was not combined before
                 check_group(group, self.space, self.work.train, self.work.validation, self.work.batch_size)
                 planned = self._planned(group, self.lanes)
-            width = self.ledger.width(label(group)) if self.ledger else None
+            label = self._labels[group.key]
+            width = self.ledger.width(label) if self.ledger else None
             width = remembered(self._name(group)) if width is None else width
             if self.lanes.others and width is not None:
                 planned = self._planned(group, self.lanes.of_width(width))
             self._packs[group.key] = packs = Packs(group, self.work, planned.lanes, planned.at_once, self)
-            if label(group) in self._costs:
-                packs.cost = Cost.of(self._costs[label(group)])
+            if label in self._costs:
+                packs.cost = Cost.of(self._costs[label])
         packs.assign(group)
         return packs
 
@@ -205,27 +214,11 @@ class Campaign:
 
     def watch(self, runs: Sequence[RunId], state: TrainState, lanes: np.ndarray, pace: float) -> None:
         """Shows how far the sweep is."""
-        status, scores = np.asarray(state.status)[lanes], np.asarray(state.best.score)[lanes]
-        flying, monitor = dict(zip(runs, np.asarray(state.step)[lanes].tolist(), strict=True)), self.work.monitor
-        codes = dict.fromkeys(self._runs, RUNNING)
-        codes |= {run: self.book.status(run) for run in self._runs if run in self.book}
-        codes |= dict(zip(runs, status.tolist(), strict=True))
-        named = {DIVERGED: "diverged", STOPPED_EARLY: "stopped early"}
-        # A run that has ended is as far as it will get.
-        done = sum(
-            self.work.steps if code in named else flying.get(run, self.book.step(run)) for run, code in codes.items()
-        )
-        known = [*scores[np.isfinite(scores)].tolist(), *([] if self._best is None else [self._best])]
-        self._best = None if not known else max(known) if monitor.maximize else min(known)
-        best = {} if self._best is None else {f"best {monitor.name}": self._best}
-        counts = {said: list(codes.values()).count(code) for code, said in named.items()}
-        note = ", ".join(f"{count} of {len(self._runs)} {said}" for said, count in counts.items() if count)
-        self.bar.update(done // (len(self._runs) * self.work.per_epoch), best, pace * len(runs), note)
+        self._watch.update(self.book, runs, state, lanes, pace)
 
     def compiled(self, seconds: float) -> None:
-        """Shows how long compiling took, for all structures so far."""
-        self._compiling += seconds
-        self.bar.compiled(self._compiling)
+        """Shows how long compiling took."""
+        self._watch.compiled(seconds)
 
     def placed(self, lanes: Lanes) -> tuple[Any, Any, Any]:
         """The data on the devices of these lanes, once for all structures."""
@@ -236,10 +229,6 @@ class Campaign:
             self._placed[where] = tuple(lanes.place(part, lanes=False) for part in (work.train, work.validation, split))
         return self._placed[where]
 
-    def _end(self, run: RunId) -> int:
-        """The updates of a run that goes to its end."""
-        return self.work.most_epochs(run[0]) * self.work.per_epoch
-
     def due(self) -> bool:
         """Whether runs in flight should be entered."""
         return self.ledger is not None and self.ledger.due()
@@ -249,12 +238,14 @@ class Campaign:
         replaced = self.book.add(part)
         if self.ledger is not None:
             self.ledger.write(part, replaced)
+            if self.ledger.tables_due():
+                self.ledger.write_tables(self._swept())
         elif self.lets_go:
             self.book.let_go(int(self.plan.share.of * machine_memory() / 4), self._worth)
 
     def _worth(self, run: RunId) -> float | None:
         """The best score of a run, more being better; None if it has not ended."""
-        if self.book.goes_on(run, self._end(run)):
+        if self.book.goes_on(run, self.work.most_steps(run[0])):
             return None
         curve = self.book.curve(run, self.work.monitor.name)
         curve = curve[np.isfinite(curve)] * (1 if self.work.monitor.maximize else -1)
@@ -267,20 +258,25 @@ class Campaign:
             self.learner, self.space, self.trials, self.work, self.plan, self.lanes, None, None, Progress.none(), never
         )
         alone.lets_go = False
+        status = self.book.status(run)
+        if status == RUNNING or any(generation.copies for generation in self.past):
+            raise FileError(
+                "sweep",
+                f"{self.ledger.folder if self.ledger else 'the folder'} no longer has the state of trial {run[0]}, "
+                f"since another call has gone on with it. Take what that call returned.",
+            )
         # One that has diverged or stopped does so again.
-        until = self.book.step(run) if self.book.status(run) == FINISHED else self._end(run)
+        until = self.book.step(run) if status == FINISHED else self.work.most_steps(run[0])
         Packs(group, self.work, *self._ways[group.key], alone).train({run: until}, 0)
         return alone.book.find(run)
 
     def _swept(self) -> Sweep:
         keys = {trial: group.key for group in self._groups for trial in group.trials}
-        # Nothing that is on a device is kept for the results.
         self._ways = {key: (packs.lanes, packs.at_once) for key, packs in self._packs.items()}
         costs = dict(self._costs)
-        for (build, names), packs in self._packs.items():
-            runs = sum(keys[run[0]] == (build, names) for run in self._runs if run in self.book)
-            costs[label(packs.group)] = build.shown | packs.cost.facts(runs) | {"lanes": str(packs.lanes)}
-        self._packs.clear()
+        for key, packs in self._packs.items():
+            runs = sum(keys[run[0]] == key for run in self._runs if run in self.book)
+            costs[self._labels[key]] = packs.group.build.shown | packs.cost.facts(runs) | {"lanes": str(packs.lanes)}
         one = self.work.train.inputs
         trained = Trained(
             work=self.work,
@@ -306,12 +302,6 @@ def lost(ledger: Ledger | None) -> FileError:
         f"{where} lacks states of runs from which others went on, so that these cannot be trained again. Delete the "
         f"folder, or choose another out=.",
     )
-
-
-def label(group: Group) -> str:
-    """A structure in words that another process finds too."""
-    static = [f"{name}={describe(value)}" for name, value in group.build.static]
-    return ", ".join([*static, *group.hyperparameters])
 
 
 def never() -> bool:

@@ -9,6 +9,9 @@ import numpy as np
 from fnnet.errors import check_number
 from fnnet.stats import bootstrap_interval, interquartile_mean
 
+AT_ONCE = 256
+"""Trials that are resampled at once, which takes 2000 numbers of each."""
+
 
 class Comparison(NamedTuple):
     """How much better a trial is than another: the mean of paired differences, positive where the first is better.
@@ -29,22 +32,27 @@ def summary(table: Any, hyperparameters: list[str], monitor: str, maximize: bool
     import pandas as pd
 
     _check(confidence)
-    rows = []
-    for trial, runs in table.groupby("trial", sort=True):
-        scores = runs[monitor].to_numpy(dtype=float)
-        scores = scores[np.isfinite(scores)]
-        low, high = interval(scores, confidence)
-        rows.append(
-            {"trial": trial}
-            | {name: runs[name].iloc[0] for name in hyperparameters}
-            | {"runs": len(runs), "diverged": len(runs) - len(scores)}
-            | {
-                "mean": scores.mean() if scores.size else np.nan,
-                "std": scores.std(ddof=1) if scores.size > 1 else np.nan,
-            }
-            | {"iqm": interquartile_mean(scores), "low": low, "high": high}
-        )
-    return pd.DataFrame(rows).sort_values("mean", ascending=not maximize, kind="stable", ignore_index=True)
+    trials, first, owner = np.unique(table["trial"], return_index=True, return_inverse=True)
+    scores = table[monitor].to_numpy(dtype=float)
+    finite = np.isfinite(scores)
+    runs, scored = np.bincount(owner), np.bincount(owner, finite).astype(int)
+    columns = {name: np.full(len(trials), np.nan) for name in ("mean", "std", "iqm", "low", "high")}
+    # Trials with as many scores are one array; sorted by trial, each has its own in a row.
+    order = np.argsort(owner, kind="stable")
+    order = order[finite[order]]
+    for count in np.unique(scored[scored > 0]):
+        alike = np.flatnonzero(scored == count)
+        for some in np.array_split(alike, -(-len(alike) // AT_ONCE)):
+            stack = scores[order[np.isin(owner[order], some)]].reshape(len(some), count)
+            found = {"mean": stack.mean(axis=-1), "iqm": interquartile_mean(stack)}
+            if count > 1:
+                low, high = bootstrap_interval(stack, np.mean, confidence=confidence)
+                found |= {"std": stack.std(axis=-1, ddof=1), "low": low, "high": high}
+            for name, values in found.items():
+                columns[name][some] = values
+    given = {name: table[name].iloc[first].array for name in hyperparameters}
+    made = pd.DataFrame({"trial": trials, **given, "runs": runs, "diverged": runs - scored, **columns})
+    return made.sort_values("mean", ascending=not maximize, kind="stable", ignore_index=True)
 
 
 def compare(table: Any, first: int, second: int, monitor: str, maximize: bool, confidence: float) -> Comparison:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fnnet.errors import HyperparameterError, StructureError, check_number
+from fnnet.errors import HyperparameterError, StructureError, check_number, check_size
 from fnnet.recipes import describe
 from fnnet.sweeps.conditions import UNDRAWN, as_dimensions, exists, same
 from fnnet.sweeps.space import Dimension, check_hashable, is_number
@@ -71,8 +71,7 @@ def draw_trials(space: Any, trials: int | None, key: Array, sampler: str) -> lis
                 "sweep", f"{drawn[0]!r} is drawn, so the number of trials has to be said: trials=64."
             )
         trials = len(combinations)
-    if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
-        raise HyperparameterError("sweep", f"trials is {trials!r}, but it has to be a positive integer.")
+    check_size("sweep", "trials", trials)
     turns = _turns(key, len(combinations), trials, in_order=not drawn and trials >= len(combinations))
     cube = _unit_cube(sampler, trials, len(drawn), _generator(key, _POSITIONS))
     return [

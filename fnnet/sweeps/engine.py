@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from fnnet.data import Dataset
-from fnnet.errors import DivergenceWarning
+from fnnet.errors import DivergenceWarning, StructureError
 from fnnet.sweeps.campaign import Campaign
 from fnnet.sweeps.generations import Scheduler
 from fnnet.sweeps.ledger import Ledger
@@ -128,6 +128,12 @@ def sweep(
                 learner, space, ready.trials, ready.work, planned, ready.lanes, scheduler, ledger, bar, interrupted
             ).go()
         if not swept.begun:
+            if swept.over:
+                raise StructureError(
+                    "sweep",
+                    "the scheduler sent no trial anywhere when it was first asked, so nothing was trained. Its "
+                    "Decisions need epochs above 0 where scores.shape[1] == 0.",
+                )
             raise KeyboardInterrupt
         if ledger is not None:
             ledger.finish(swept)

@@ -223,16 +223,3 @@ def _score(book: Book, work: Work, run: RunId, step: int) -> float:
     if np.isfinite(curve).any() and book.status(run) == STOPPED_EARLY:
         return float(np.nanmax(curve) if work.monitor.maximize else np.nanmin(curve))
     return np.nan
-
-
-def bracket(rungs: Sequence[dict[str, Any]], trial: int) -> list[dict[str, Any]]:
-    """Of what a scheduler decided, what concerns the trials that began as this one did, as `plot_rungs` takes it."""
-    first = dict(zip(rungs[0]["trials"], rungs[0]["epochs"], strict=True)) if rungs else {}
-    mine = {other for other, epochs in first.items() if epochs == first.get(trial)}
-    found = []
-    for rung in rungs:
-        rows = [row for row, other in enumerate(rung["trials"]) if other in mine]
-        if rows:
-            parts = {name: [rung[name][row] for row in rows] for name in ("trials", "scores")}
-            found.append({"epochs": max(rung["epochs"][row] for row in rows)} | parts)
-    return found

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnnet.errors import HyperparameterError, StructureError, check_size, require
 from fnnet.recipes import describe
+from fnnet.report.scales import spread_over_decades
 
 FEWEST = 6
 """Different settings with a score below which a forest has nothing to split on."""
@@ -131,7 +132,7 @@ def _axis(cells: list[Any], scored: np.ndarray) -> Axis:
         codes[~missing] = places
         points = np.unique(codes)
         return Axis(codes, points, np.full(points.size, 1 / max(1, points.size)))
-    if _is_logarithmic(different):
+    if spread_over_decades(different):
         values = np.log(values)
     # In units of the box, so that float32, in which the forest computes, tells all of its values apart.
     codes[~missing] = (values - values.min()) / np.ptp(values)
@@ -144,17 +145,6 @@ def _is_missing(cell: Any) -> bool:
     if isinstance(cell, float | np.floating):
         return not np.isfinite(cell)
     return cell is None or type(cell).__name__ in ("NAType", "NaTType")
-
-
-def _is_logarithmic(values: np.ndarray) -> bool:
-    low, high = values.min(), values.max()
-    if low <= 0 or high < 10 * low:
-        return False
-    middle = np.median(values)
-    return bool(
-        abs(np.log(middle) - np.log(low * high) / 2) / np.log(high / low)
-        < abs(middle - (low + high) / 2) / (high - low)
-    )
 
 
 def _forest(codes: np.ndarray, scores: np.ndarray, trees: int, seed: int) -> Any:

@@ -12,6 +12,7 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from fnnet.errors import HyperparameterError, StructureError
+from fnnet.sweeps.space import is_whole
 from fnnet.types import Array, PyTree
 
 AXIS = "lanes"
@@ -146,6 +147,26 @@ class Lanes:
         return lambda parts, *arguments: over(parts, arguments[:mapped], arguments[mapped:])
 
 
+class Placement:
+    """Some runs in the lanes of a program that has room for the ``widest`` number of them.
+
+    ``capacity`` is how many lanes it has, ``positions`` (runs,) the lane of each run, ``parts`` (devices,) how many
+    parts of its lanes each device computes, and ``active`` the same on the devices.
+    """
+
+    def __init__(self, lanes: Lanes, runs: int, widest: int = 0) -> None:
+        self._lanes = lanes
+        self.capacity = lanes.capacity(runs, widest)
+        self.positions, self.parts = lanes.positions(runs, self.capacity), lanes.parts(runs, self.capacity)
+        self.active = lanes.place(self.parts, lanes=True)
+
+    def put(self, tree: PyTree) -> PyTree:
+        """NumPy arrays (runs, …) on the devices (capacity, …); lanes without a run repeat the first one."""
+        source = np.zeros(self.capacity, int)
+        source[self.positions] = np.arange(len(self.positions))
+        return self._lanes.place(jax.tree.map(lambda x: np.asarray(x)[source], tree), lanes=True)
+
+
 def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lanes:
     """The policy that a user asked for; "auto" begins with "map" on CPUs and "vmap" elsewhere, and may try others.
 
@@ -161,20 +182,9 @@ def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lane
     if lanes == "auto":
         cpu = devices[0].platform == "cpu"
         return Lanes(1, devices, others=(16, 128)) if cpu else Lanes(0, devices, others=(256,))
-    widths: dict[Any, int] = {"map": 1, "vmap": 0}
-    if (
-        isinstance(lanes, bool)
-        or not isinstance(lanes, str | int)
-        or not (lanes in widths or (isinstance(lanes, int) and lanes >= 1))
-    ):
+    width: Any = {"map": 1, "vmap": 0}.get(lanes) if isinstance(lanes, str) else lanes
+    if not is_whole(width) or (width < 1 and lanes != "vmap"):
         raise HyperparameterError(
             "sweep", f"lanes is {lanes!r}, but it has to be 'auto', 'map', 'vmap' or a positive integer."
         )
-    return Lanes(widths[lanes] if lanes in widths else int(lanes), devices)
-
-
-def spread_out(tree: PyTree, positions: np.ndarray, capacity: int) -> PyTree:
-    """NumPy arrays (runs, …) in their lanes (capacity, …); lanes without a run repeat the first one."""
-    source = np.zeros(capacity, int)
-    source[positions] = np.arange(len(positions))
-    return jax.tree.map(lambda x: np.asarray(x)[source], tree)
+    return Lanes(int(width), devices)

@@ -49,7 +49,8 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._written = time.monotonic()
+        self._written = self._shown = time.monotonic()
+        self._showing = 0.0
         self._number = 0
         self._failed = False
         self._lock = _locked(folder)
@@ -64,8 +65,11 @@ class Ledger:
         folder = Path(out)
         if folder.exists() and not folder.is_dir():
             raise FileError("sweep", f"out={str(folder)!r} is a file, but a folder is needed.")
-        folder.mkdir(parents=True, exist_ok=True)
-        ledger = cls(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            ledger = cls(folder)
+        except OSError as error:
+            raise FileError("sweep", f"out={str(folder)!r} cannot be written: {error.strerror or error}.") from error
         try:
             path = folder / ASKED
             for half in (half for name in FILES for half in folder.glob(f".{name}.*")):  # cut off by a kill
@@ -118,7 +122,7 @@ class Ledger:
 
     def note_past(self, past: Sequence[Generation]) -> None:
         """Writes down what was decided, and what came of it, by which the next decision is made."""
-        write_atomically(self.folder / PAST, _json([generation.record() for generation in past]))
+        self._keep(self.folder / PAST, _json([generation.record() for generation in past]))
 
     def costs(self) -> dict[str, dict[str, Any]]:
         """What earlier calls have spent, by structure."""
@@ -133,7 +137,7 @@ class Ledger:
     def note_width(self, label: str, width: int) -> None:
         """Writes it down."""
         known = _read_json(self.folder / WIDTHS, dict) or {}
-        write_atomically(self.folder / WIDTHS, _json(known | {label: width}))
+        self._keep(self.folder / WIDTHS, _json(known | {label: width}))
 
     def due(self) -> bool:
         """Whether it is time to write what is in flight."""
@@ -146,12 +150,7 @@ class Ledger:
             return
         self._number += 1
         path = self.folder / PARTS / f"{self._number:08d}.safetensors"
-        try:
-            write_atomically(path, _bytes(part))
-        except OSError as error:  # a full disk must not take the finished runs along
-            if not self._failed:
-                self._failed = True
-                warnings.warn(f"sweep: {path} could not be written: {error}", FnnetWarning, stacklevel=2)
+        if not self._keep(path, _bytes(part)):
             return
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), part.states)
         part.read, part.path = _reader(path, lambda: like), path
@@ -161,17 +160,35 @@ class Ledger:
             if old.path is not None:
                 old.path.unlink(missing_ok=True)
 
-    def finish(self, sweep: Sweep) -> None:
-        """Writes tables, the best model, and what was decided and spent."""
-        table = sweep.table
+    def _keep(self, path: Path, content: bytes) -> bool:
+        """Writes a file, and says whether it could: a full disk must not take the finished runs along."""
         try:
-            write_atomically(self.folder / "table.parquet", _parquet(table))
-            write_atomically(self.folder / "table.csv", table.to_csv(index=False).encode())
-            write_atomically(self.folder / "history.parquet", _parquet(_tidy(sweep)))
-            write_atomically(self.folder / "plan.json", _json(sweep.plan.facts()))
-            write_atomically(
-                self.folder / COST, _json([{"structure": name, **row} for name, row in sweep.costs.items()])
-            )
+            write_atomically(path, content)
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                warnings.warn(f"sweep: {path} could not be written: {error}", FnnetWarning, stacklevel=3)
+            return False
+        return True
+
+    def tables_due(self) -> bool:
+        """Whether it is time for tables of what there is: seldom enough to take a hundredth of the time."""
+        return time.monotonic() - self._shown >= max(SECONDS, 100 * self._showing)
+
+    def write_tables(self, sweep: Sweep) -> None:
+        """Writes tables of what there is, so that a sweep can be looked at while it runs, and after a kill."""
+        self._shown, table = time.monotonic(), sweep.table
+        self._keep(self.folder / "table.parquet", _parquet(table))
+        self._keep(self.folder / "table.csv", table.to_csv(index=False).encode())
+        self._keep(self.folder / "history.parquet", _parquet(_tidy(sweep)))
+        self._keep(self.folder / "plan.json", _json(sweep.plan.facts()))
+        self._showing = time.monotonic() - self._shown
+
+    def finish(self, sweep: Sweep) -> None:
+        """Writes tables, the best model, and what was spent."""
+        self.write_tables(sweep)
+        self._keep(self.folder / COST, _json([{"structure": name, **row} for name, row in sweep.costs.items()]))
+        try:
             best = sweep.best
             if np.isfinite(best[sweep.monitor]):
                 sweep.run(best["trial"], best["seed"], best.get("fold", 0)).save(self.folder / "best.safetensors")

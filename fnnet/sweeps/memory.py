@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet import draws
+from fnnet.data import Dataset
 from fnnet.sweeps.book import nbytes
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.planning import Group
@@ -67,12 +68,17 @@ def one_lane(group: Group, work: Work) -> TrainState:
         learner = group.build(hyperparameters)
         return functions(learner, batch_size=work.batch_size, monitor=work.monitor).init(key, x)
 
-    columns = {name: column[0] for name, column in group.hyperparameters.items()}
-    return jax.eval_shape(init, columns, work.key, _one_input(work))._replace(key=())
+    return jax.eval_shape(init, group.first, work.key, _one_input(work))._replace(key=())
 
 
 def _one_input(work: Work) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((1, *work.train.inputs.shape[1:]), work.train.inputs.dtype)
+
+
+def one_batch(work: Work) -> Dataset:
+    """The structure of what one update sees."""
+    rows = work.batch_size or len(work.train)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype), work.train)
 
 
 def estimate(group: Group, work: Work, lanes: Lanes) -> Memory:
@@ -91,8 +97,7 @@ def estimate(group: Group, work: Work, lanes: Lanes) -> Memory:
 def _bytes_of_rows(group: Group, work: Work) -> int:
     """The scores that a call gives back for a lane: losses, metrics, gradient norm and learning rate."""
     metrics: list[str] = []
-    columns = {name: column[0] for name, column in group.hyperparameters.items()}
-    jax.eval_shape(lambda h: metrics.extend(group.build(h).metrics), columns)
+    jax.eval_shape(lambda h: metrics.extend(group.build(h).metrics), group.first)
     return ROWS_A_CALL * 4 * (4 + len(metrics))
 
 
@@ -105,10 +110,7 @@ def _bytes_of_a_lane(group: Group, work: Work) -> int:
         state, _ = training.step(training.init(key, _one_input(work)), train)
         return state if validation is None else (state, training.evaluate(state, validation))
 
-    rows = min(work.batch_size or len(work.train), len(work.train))
-    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype), work.train)
-    columns = {name: column[0] for name, column in group.hyperparameters.items()}
-    closed = jax.make_jaxpr(once)(columns, work.key, batch, work.validation)
+    closed = jax.make_jaxpr(once)(group.first, work.key, one_batch(work), work.validation)
     return _computed(closed.jaxpr)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 
 from fnnet.sweeps.book import Book, Part, RunId, on_host
 from fnnet.sweeps.costs import Cost
-from fnnet.sweeps.lanes import Lanes, spread_out
+from fnnet.sweeps.lanes import Lanes, Placement
 from fnnet.sweeps.planning import Group
 from fnnet.sweeps.programs import group_programs
 from fnnet.sweeps.work import Work
@@ -128,24 +128,14 @@ class Packs:
         ``phase`` is where they stand after an evaluation, ``waiting`` says whether others wait for room.
         """
         work, book, lanes = self.work, self.host.book, self.lanes
-        capacity = lanes.capacity(len(runs), self._widest)
-        positions, parts = lanes.positions(len(runs), capacity), lanes.parts(len(runs), capacity)
-
-        def placed(tree: Any) -> Any:
-            return lanes.place(spread_out(tree, positions, capacity), lanes=True)
-
-        numbers = np.array(runs)
-        rows = [self._row[trial] for trial in numbers[:, 0]]
-        columns = placed({name: column[rows] for name, column in self.group.hyperparameters.items()})
-        fold = placed(numbers[:, 2].astype(np.int32)) if work.folds else None
+        placement = Placement(lanes, len(runs), self._widest)
+        capacity, positions, parts = placement.capacity, placement.positions, placement.parts
+        columns = self._columns(runs, placement)
+        fold = placement.put(np.array(runs, np.int32)[:, 2]) if work.folds else None
         targets, before = np.array([until[run] for run in runs], np.int32), np.array([book.step(run) for run in runs])
-        ends, active, (train, validation, tables) = (
-            placed(targets),
-            lanes.place(parts, lanes=True),
-            self.host.placed(lanes),
-        )
+        ends, (train, validation, tables) = placement.put(targets), self.host.placed(lanes)
         stretch = _Stretch(runs, book)
-        state = self._states(runs, columns, active, placed)
+        state = self._states(runs, columns, placement)
         if capacity not in self._pace:  # its program was compiled just now
             jax.block_until_ready(state.step)
             stretch.compile_seconds = stretch.seconds
@@ -153,7 +143,7 @@ class Packs:
         def advance(state: Any, start: int, steps: int, last: bool) -> Any:
             now = np.int32(start % work.period), np.int32(steps)
             return self.programs.advance(
-                active, columns, state, fold, ends, tables, train, validation, *now, work.stopping
+                placement.active, columns, state, fold, ends, tables, train, validation, *now, work.stopping
             )
 
         def compiled(seconds: float) -> None:
@@ -207,32 +197,28 @@ class Packs:
         self.cost.add(stretch.seconds, stretch.compile_seconds, flown - phase, computed, len(runs), useful)
         return [run for run, code in zip(runs, status, strict=True) if code == RUNNING]
 
-    def _states(self, runs: list[RunId], columns: Any, active: Any, placed: Callable[[Any], Any]) -> TrainState:
+    def _columns(self, runs: list[RunId], placement: Placement) -> Any:
+        """The traced hyperparameters of these runs on the devices."""
+        rows = [self._row[trial] for trial, _, _ in runs]
+        return placement.put({name: column[rows] for name, column in self.group.hyperparameters.items()})
+
+    def _states(self, runs: list[RunId], columns: Any, placement: Placement) -> TrainState:
         """The states of these runs on the devices: new ones, or as the book has them."""
         book = self.host.book
-        numbers = placed(np.array(runs, np.uint32))
-        keys = self.lanes.place(self.work.keys(numbers), lanes=True)
+        keys = self.lanes.place(self.work.keys(placement.put(np.array(runs, np.uint32))), lanes=True)
         if not any(run in book for run in runs):
             inputs = self.work.train.inputs
-            return self.programs.init(active, columns, keys, np.zeros((1, *inputs.shape[1:]), inputs.dtype))
+            return self.programs.init(placement.active, columns, keys, np.zeros((1, *inputs.shape[1:]), inputs.dtype))
         self._begin([run for run in runs if run not in book])
-        state = placed(book.stacked(runs))
-        return state._replace(status=placed(np.full(len(runs), RUNNING, np.int32)), key=keys)
+        state = placement.put(book.stacked(runs))
+        return state._replace(status=placement.put(np.full(len(runs), RUNNING, np.int32)), key=keys)
 
     def _begin(self, runs: list[RunId]) -> None:
         """Enters new runs at step 0."""
         if not runs:
             return
-        capacity = self.lanes.capacity(len(runs), self._widest)
-        positions = self.lanes.positions(len(runs), capacity)
-
-        def placed(tree: Any) -> Any:
-            return self.lanes.place(spread_out(tree, positions, capacity), lanes=True)
-
-        rows = [self._row[trial] for trial, _, _ in runs]
-        columns = placed({name: column[rows] for name, column in self.group.hyperparameters.items()})
-        active = self.lanes.place(self.lanes.parts(len(runs), capacity), lanes=True)
-        state = on_host(self._states(runs, columns, active, placed), positions)
+        placement = Placement(self.lanes, len(runs), self._widest)
+        state = on_host(self._states(runs, self._columns(runs, placement), placement), placement.positions)
         none = np.zeros(len(runs))
         self.host.book.add(Part(runs, state.status, state.step, none, {}, none.astype(int), -1, state))
 

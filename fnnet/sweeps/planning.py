@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -63,6 +64,11 @@ class Group(NamedTuple):
         """What the trials have in common."""
         return self.build, tuple(self.hyperparameters)
 
+    @property
+    def first(self) -> dict[str, Any]:
+        """The traced hyperparameters of the first trial, whose shapes are those of all."""
+        return {name: column[0] for name, column in self.hyperparameters.items()}
+
 
 def cell(value: Any) -> Any:
     """A hyperparameter as a table holds it: numbers, strings and booleans as they are, anything else by name."""
@@ -81,6 +87,22 @@ def group_trials(learner: Callable[..., Learner], trials: list[Trial]) -> list[G
         columns = {name: np.asarray([trials[n].traced[name] for n in numbers]) for name in names}
         groups.append(Group(build, numbers, {name: narrowed(name, column) for name, column in columns.items()}))
     return groups
+
+
+def labelled(groups: Sequence[Group], known: Mapping[GroupKey, str]) -> dict[GroupKey, str]:
+    """A label for each structure, which another process finds too, beside those that are ``known``.
+
+    Structures of the same words, such as two lambdas, are numbered in the order in which they appear.
+    """
+    labels = dict(known)
+    for group in groups:
+        if group.key in labels:
+            continue
+        static = [f"{name}={describe(value)}" for name, value in group.build.static]
+        words, taken = ", ".join([*static, *group.hyperparameters]), set(labels.values())
+        numbered = (f"{words} ({number})" for number in itertools.count(2))
+        labels[group.key] = next(label for label in itertools.chain([words], numbered) if label not in taken)
+    return labels
 
 
 def narrowed(name: str, column: np.ndarray) -> np.ndarray:
@@ -168,7 +190,7 @@ def described(group: Group) -> str:
     def ask(hyperparameters: dict[str, Any]) -> None:
         said.append(describe(group.build(hyperparameters)))
 
-    jax.eval_shape(ask, {name: column[0] for name, column in group.hyperparameters.items()})
+    jax.eval_shape(ask, group.first)
     return said[0]
 
 
@@ -180,7 +202,7 @@ def choose_monitor_of_all(groups: list[Group], wanted: str | None, validated: bo
         def ask(hyperparameters: dict[str, Any], group: Group = group) -> None:
             said.append(choose_monitor("sweep", group.build(hyperparameters), wanted, validated))
 
-        jax.eval_shape(ask, {name: column[0] for name, column in group.hyperparameters.items()})
+        jax.eval_shape(ask, group.first)
         if said[-1] != said[0]:
             which = _said(dict(group.build.static)) or ", ".join(group.hyperparameters)
             raise HyperparameterError(
@@ -196,7 +218,7 @@ def check_group(group: Group, space: Any, train: Dataset, validation: Dataset | 
 
     Numbers are tracers here, so that a value such as NaN is left to its own lane.
     """
-    first = {name: column[0] for name, column in group.hyperparameters.items()}
+    first = group.first
 
     def check(traced: Sequence[str]) -> None:
         known = {name: value.item() for name, value in first.items() if name not in traced}

@@ -11,7 +11,7 @@ from fnnet.nn.operations import operations
 from fnnet.sweeps.book import nbytes
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.lanes import Lanes
-from fnnet.sweeps.memory import FAR_FROM_FULL, Memory, device_memory, estimate, measure, most_lanes, one_lane
+from fnnet.sweeps.memory import FAR_FROM_FULL, Memory, device_memory, estimate, measure, most_lanes, one_batch, one_lane
 from fnnet.sweeps.planning import Group
 from fnnet.sweeps.work import Work
 from fnnet.train.core import functions
@@ -132,7 +132,7 @@ class Plan(NamedTuple):
             static = [f"{name}={row[name]}" for name, _ in self.groups[0].group.build.static if name in row]
             lines.append(
                 f"{', '.join(static) or 'all'}: {row['runs']:,} runs, {row['parameters']:,} parameters, "
-                f"{size(row['bytes_a_lane'])} a lane, {row['at_once']:,} at once ({row['lanes']})"
+                f"{size(row['bytes_a_lane'])} a lane, {row['at_once']:,} in memory, computed {row['lanes']}"
             )
         return "\n".join(lines)
 
@@ -164,7 +164,7 @@ def plan_group(group: Group, work: Work, lanes: Lanes, share: Share, exactly: bo
     runs comes near the share or it is to be told ``exactly``.
     """
     runs = len(work.runs(group.trials))
-    updates = sum(work.most_epochs(trial) * work.per_epoch for trial, _, _ in work.runs(group.trials))
+    updates = sum(work.most_steps(trial) for trial, _, _ in work.runs(group.trials))
     lanes = lanes.fitted(runs)
     memory = _memory(group, work, lanes, runs, share, exactly)
     while lanes.width > 1 and memory.of(lanes.width) > share.limit:
@@ -196,11 +196,8 @@ def flops_of(group: Group, work: Work) -> int:
         learner = group.build(hyperparameters)
         return functions(learner, batch_size=work.batch_size, monitor=work.monitor).step(state, batch)
 
-    rows = work.batch_size or len(work.train)
-    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype), work.train)
-    columns = {name: column[0] for name, column in group.hyperparameters.items()}
     state = one_lane(group, work)._replace(key=jax.ShapeDtypeStruct((), work.key.dtype))
-    return operations(step, columns, state, batch)
+    return operations(step, group.first, state, one_batch(work))
 
 
 def share_of(memory: float, lanes: Lanes) -> Share:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from fnnet.data import Dataset
-from fnnet.errors import HyperparameterError, StructureError
+from fnnet.errors import HyperparameterError, StructureError, check_size
 from fnnet.sweeps.drawing import Trial, draw_trials
 from fnnet.sweeps.lanes import Lanes, choose_lanes
 from fnnet.sweeps.planning import Group, check_group, check_ranges, choose_monitor_of_all, group_trials
@@ -50,8 +49,7 @@ def prepare(
     each = epochs if isinstance(epochs, Dimension) else None
     least = 1 if each is not None else epochs
     train, validation, least, size = check_run(where, train, validation, least, batch_size, key)
-    if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
-        raise HyperparameterError(where, f"seeds is {seeds!r}, but it has to be a positive integer.")
+    check_size(where, "seeds", seeds)
     split = check_folds(train, validation, folds, key)
     examples = len(train) if split is None else split.train[0].shape[1]
     size = None if size is None or size >= examples else size

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnnet import report
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 from fnnet.report.runs import LOSSES, best_row
+from fnnet.report.style import plural
 from fnnet.sweeps import comparing
 from fnnet.sweeps.book import RunId
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.ensembles import Ensemble, ensemble
-from fnnet.sweeps.generations import bracket
+from fnnet.sweeps.figures import draw
 from fnnet.sweeps.importance import importance
 from fnnet.sweeps.plans import Plan
-from fnnet.sweeps.tables import divergence, run_table, status
-from fnnet.sweeps.trained import Trained, predicted, states
+from fnnet.sweeps.space import is_whole
+from fnnet.sweeps.tables import divergence, run_table, scores_in_common
+from fnnet.sweeps.trained import Trained, predicted, run_of, states
 from fnnet.train.history import History
 from fnnet.train.run import Run
 
@@ -69,6 +69,11 @@ class Sweep:
         return any(run in self._book for run in self._runs)
 
     @property
+    def over(self) -> bool:
+        """Whether every trial has got to where it was sent, and none is sent any further."""
+        return self._trained.over
+
+    @property
     def updates_an_epoch(self) -> int:
         """How many updates an epoch has."""
         return self._trained.work.per_epoch
@@ -85,8 +90,9 @@ class Sweep:
 
         With ``out=`` it holds what earlier calls have spent too, but not what a killed one has.
 
-        Columns: the structure's static hyperparameters, runs, ``compile_seconds``, ``seconds`` in training, updates,
-        ``seconds_a_step`` (of one run), ``seconds_a_run``, lanes computed at once, and the shares of the computed
+        Columns: the structure's static hyperparameters, ``runs``, ``compile_seconds``, ``seconds`` in training,
+        ``updates`` of runs that went on, those of lanes that had a run (``occupied``) and of all lanes (``computed``),
+        ``seconds_a_step`` (of one run), ``seconds_a_run``, how ``lanes`` were computed, and the shares of the computed
         updates that were ``padding`` (lanes without a run) and for ``finished`` runs.
         """
         import pandas as pd
@@ -113,7 +119,11 @@ class Sweep:
 
     @property
     def best(self) -> Any:
-        """The winning row of the table; with folds, the best one of the trial whose mean is the best."""
+        """The winning row of the table; with folds, the best one of the trial whose mean is the best.
+
+        Each run counts with its best evaluation, so that the winner of a halving or of another scheduler may be a
+        run that it let rest (``status`` "pruned"); the last of ``rungs`` has the trials that went on to the end.
+        """
         return self.table.iloc[best_row(self.table, self.monitor, self.maximize) or 0]
 
     def summary(self, confidence: float = 0.95) -> Any:
@@ -143,7 +153,7 @@ class Sweep:
             HyperparameterError: there is no such trial, or ``confidence`` is out of range.
         """
         for trial in (first, second):
-            if not (isinstance(trial, int | np.integer) and 0 <= trial < len(self.trials)):
+            if not (is_whole(trial) and 0 <= trial < len(self.trials)):
                 raise HyperparameterError(
                     "sweep.compare", f"there is no trial {trial!r}: the sweep has trials 0 to {len(self.trials) - 1}."
                 )
@@ -161,26 +171,7 @@ class Sweep:
             raise HyperparameterError(
                 "sweep.run", f"there is no run of trial {trial} and seed {seed}{within_fold}: {self._why_not(run)}."
             )
-        part, lane = self._book.find(run)
-        states = part.load()
-        if states is None:
-            part, lane = self._trained.again(run)
-            states = part.load()
-        work, count = self._trained.work, self._book.evaluations(run)
-        state = jax.tree.map(lambda leaf: jax.device_put(leaf[lane], jax.local_devices()[0]), states)
-        state = state._replace(status=jnp.int32(status(self._trained, run)), key=work.keys([run])[0])
-        steps = np.minimum(np.arange(1, count + 1) * work.period, int(state.step))
-        build = self._trained.keys[run[0]][0]
-        return Run(
-            build=build,
-            hyperparameters=dict(self.trials[trial].traced),
-            state=state,
-            history=History({name: self._book.curve(run, name) for name in self.history}, steps),
-            monitor=work.monitor,
-            input_spec=self._trained.input_spec,
-            batch_size=work.batch_size,
-            seconds=self._book.seconds(run),
-        )
+        return run_of(self._trained, self.trials, run)
 
     def _why_not(self, run: RunId) -> str:
         if run in self._runs:
@@ -221,10 +212,11 @@ class Sweep:
             Pytrees like ``run.params`` and ``run.model_state``, each array with a leading axis of runs.
 
         Raises:
+            HyperparameterError: ``rows`` are no numbers of rows.
             StructureError: the runs are of several structures, or some were not begun.
         """
         wanted = range(len(self._runs)) if rows is None else np.asarray(rows).ravel().tolist()
-        if not len(wanted) or not all(isinstance(row, int) and 0 <= row < len(self._runs) for row in wanted):
+        if not len(wanted) or not all(is_whole(row) and 0 <= row < len(self._runs) for row in wanted):
             raise HyperparameterError(
                 "sweep.stacked",
                 f"rows is {rows!r}, but numbers of rows of the table, 0 to {len(self._runs) - 1}, are needed.",
@@ -280,16 +272,21 @@ class Sweep:
     def importance(self, *, pairs: bool = False) -> Any:
         """A `pandas.DataFrame` of how much of the score's variance each hyperparameter explains.
 
+        If a scheduler has let trials rest, so that some saw more epochs than others, scores are the best up to the last
+        evaluation that all of them have seen: else what was let rest would seem worse for its hyperparameters.
+
         Args:
             pairs: whether pairs of hyperparameters are looked at too.
 
         Raises:
-            DataError: there are too few runs with a score.
+            HyperparameterError: fewer than 6 different settings have a score.
             MissingPackageError: scikit-learn is not installed.
 
         Source: Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter importance", 2014.
         """
-        return importance(self.table, self.hyperparameters, self.monitor, pairs=pairs)
+        scores = scores_in_common(self._trained, self._runs)
+        table = self.table if scores is None else self.table.assign(**{self.monitor: scores})
+        return importance(table, self.hyperparameters, self.monitor, pairs=pairs)
 
     def plot(self, path: str | os.PathLike[str], kind: str = "overview") -> None:
         """Draws a figure.
@@ -306,22 +303,14 @@ class Sweep:
             DataError: there is nothing to draw.
             MissingPackageError: matplotlib is not installed.
         """
-        shown: dict[str, Any] = {"monitor": self.monitor, "maximize": self.maximize, "path": path}
-        kinds: dict[str, Callable[[], Any]] = {
-            "overview": lambda: report.plot_sweep(self.table, self.history, self.hyperparameters, **shown),
-            "curves": lambda: report.plot_curves(self.history, table=self.table, **shown),
-            "space": lambda: report.plot_space(self.table, self.hyperparameters, **shown),
-            "parallel": lambda: report.plot_parallel(self.table, self.hyperparameters, **shown),
-            "pairs": lambda: report.plot_pairs(self.table, self.hyperparameters, **shown),
-            "rungs": lambda: report.plot_rungs(self.table, bracket(self.rungs, self.best["trial"]), **shown),
-        }
-        if kind not in kinds:
-            raise HyperparameterError("sweep.plot", f"kind is {kind!r}, but it has to be one of {', '.join(kinds)}.")
-        kinds[kind]()
+        draw(self, path, kind)
 
     def __repr__(self) -> str:
         best = self.best
+        fold = "" if self.folds is None else f", fold {best['fold']}"
+        counts = {"trial": len(self.trials), "seed": self.seeds} | ({} if self.folds is None else {"fold": self.folds})
+        counted = " × ".join(plural(count, noun) for noun, count in counts.items())
         return (
-            f"Sweep({len(self.trials)} trials × {self.seeds} seeds; best {self.monitor} {best[self.monitor]:.4g} "
-            f"by trial {best['trial']}, seed {best['seed']})"
+            f"Sweep({counted}; best {self.monitor} {best[self.monitor]:.4g} by trial {best['trial']}, "
+            f"seed {best['seed']}{fold})"
         )

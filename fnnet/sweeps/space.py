@@ -140,7 +140,10 @@ def choice(*values: Any) -> Dimension:
 
 
 def grid(*values: Any) -> Dimension:
-    """Every one of the values, combined with every value of the other grids and statics.
+    """Values of which every one is combined with every value of the other grids and statics.
+
+    With ``trials=`` the combinations are dealt out in turn: fewer trials leave some out, more repeat them with other
+    draws of what is random.
 
     >>> grid(0.1, 0.2, 0.4).values
     (0.1, 0.2, 0.4)
@@ -149,7 +152,7 @@ def grid(*values: Any) -> Dimension:
 
 
 def static(*values: Any) -> Dimension:
-    """Every one of the values, each with a compiled program of its own: for widths, depths and other structure.
+    """Values with a compiled program each: for widths, depths and other structure; combined like a `grid`.
 
     >>> static(32, 64, 128).traced
     False

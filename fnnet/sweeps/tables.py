@@ -29,14 +29,14 @@ def run_table(
     for row, run in enumerate(runs):
         trial, seed, fold = run
         curve = history[work.monitor.name][row] if history else np.zeros(0)
-        best = _best_epoch(curve, book.since(run), work.monitor)
+        best = _best_evaluation(curve, book.since(run), work.monitor)
         rows.append(
             {"trial": trial, "seed": seed}
             | ({} if work.folds is None else {"fold": fold})
             | {name: cell(trials[trial].values.get(name)) for name in hyperparameters}
             | {name: np.nan if best is None else values[row, best] for name, values in scores.items()}
             | {
-                "status": STATUS_NAMES[status(trained, run)],
+                "status": STATUS_NAMES[trained.status(run)],
                 "epochs": book.step(run) // work.per_epoch,
                 "seconds": book.seconds(run),
             }
@@ -45,15 +45,26 @@ def run_table(
     return pd.DataFrame(rows)
 
 
-def status(trained: Trained, run: RunId) -> int:
-    """The code of a run, in view of all that was asked for."""
-    code, work = trained.book.status(run) if run in trained.book else RUNNING, trained.work
-    if code in (RUNNING, FINISHED) and trained.book.step(run) < work.most_epochs(run[0]) * work.per_epoch:
-        return PRUNED if trained.scheduled and trained.over else RUNNING
-    return code
+def scores_in_common(trained: Trained, runs: Sequence[RunId]) -> np.ndarray | None:
+    """The scores of runs, (runs,), after as many evaluations as all have seen that a scheduler let rest or go on.
+
+    None if it let none rest, so that runs have the length that they were asked for.
+    """
+    book, monitor = trained.book, trained.work.monitor
+    codes = {run: trained.status(run) for run in runs if run in book}
+    if PRUNED not in codes.values():
+        return None
+    # What has diverged or stopped early would have gone no further.
+    seen = min(book.evaluations(run) for run, code in codes.items() if code in (PRUNED, FINISHED, RUNNING))
+    scores = np.full(len(runs), np.nan)
+    for row, run in enumerate(runs):
+        curve = book.curve(run, monitor.name)[:seen]
+        best = _best_evaluation(curve, book.since(run), monitor)
+        scores[row] = np.nan if best is None else curve[best]
+    return scores
 
 
-def _best_epoch(curve: np.ndarray, since: int, monitor: Monitor) -> int | None:
+def _best_evaluation(curve: np.ndarray, since: int, monitor: Monitor) -> int | None:
     """The evaluation whose parameters a run has kept: the best one ``since`` they are its own, or the last."""
     own = np.where(np.arange(len(curve)) >= since, curve, np.nan)
     seen = np.flatnonzero(np.isfinite(own))
@@ -77,7 +88,8 @@ def divergence(trained: Trained, trials: Sequence[Trial], runs: Sequence[RunId])
     if not found:
         return ""
     shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
-    return f"sweep: {len(found)} of {len(runs)} runs diverged: {shown}; the others are unaffected."
+    others = "; the others are unaffected" if len(found) < len(runs) else ". Is the learning rate too large"
+    return f"sweep: {len(found)} of {len(runs)} runs diverged: {shown}{others}{'.' if len(found) < len(runs) else '?'}"
 
 
 def _short(value: Any) -> str:

@@ -16,6 +16,7 @@ from fnnet.data import Dataset
 from fnnet.data import folds as deal
 from fnnet.data.folding import row_tables
 from fnnet.errors import HyperparameterError, StructureError, within
+from fnnet.sweeps.space import is_whole
 from fnnet.train.learner import Monitor
 from fnnet.train.programs import quickly
 from fnnet.train.stopping import EarlyStopping
@@ -68,10 +69,14 @@ class Work(NamedTuple):
         """How far a trial may go."""
         return self.steps // self.per_epoch if self.limits is None else self.limits[trial]
 
+    def most_steps(self, trial: int) -> int:
+        """The updates of a run that goes to its end."""
+        return self.most_epochs(trial) * self.per_epoch
+
     def steps_for(self, trial: int, epochs: int) -> int:
         """The updates of so many epochs, up to the next evaluation."""
         steps = -(-epochs * self.per_epoch // self.period) * self.period
-        return min(steps, self.most_epochs(trial) * self.per_epoch)
+        return min(steps, self.most_steps(trial))
 
     def keys(self, runs: Any) -> Array:
         """The root keys of runs, (runs, 3) whole numbers."""
@@ -132,7 +137,7 @@ def check_folds(train: Dataset, validation: Any, folds: Any, key: Array) -> Spli
         return None
     if validation is not None:
         raise StructureError("sweep", "folds= takes validation data from the training data, so leave validation= out.")
-    if isinstance(folds, bool) or not isinstance(folds, int | np.integer) or not 2 <= folds <= len(train):
+    if not is_whole(folds) or not 2 <= folds <= len(train):
         raise HyperparameterError(
             "sweep", f"folds is {folds!r}, but it has to be a whole number from 2 to the {len(train)} rows."
         )

@@ -53,7 +53,7 @@ def check_early_stopping(where: str, wanted: Any) -> EarlyStopping | None:
             where,
             f"early_stopping is {wanted!r}, but a number of evaluations or fnnet.EarlyStopping(patience=…) is needed.",
         )
-    check_number(where, "patience", wanted.patience, low=1)
+    check_number(where, "early_stopping (its patience)", wanted.patience, low=1)
     check_number(where, "min_change", wanted.min_change, low=0.0)
     return wanted
 

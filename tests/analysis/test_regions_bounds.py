@@ -13,8 +13,6 @@ from fnnet import nn
 from fnnet.analysis import count_linear_regions, linear_regions_upper_bound, max_linear_regions, plane_svd, plot_svd
 from fnnet.errors import DataError, HyperparameterError, ShapeError
 
-pytestmark = pytest.mark.pending
-
 LECTURE = [[0.19, 1.84], [-0.97, -0.93]]
 
 
@@ -25,6 +23,7 @@ def test_the_bounds_of_the_lectures_two_nets():
     formula = (50 // 10 + 1) ** (10 * 4) * sum(math.comb(50, j) for j in range(11))
     assert max_linear_regions(10, [50] * 5) == formula
     assert round(math.log10(formula)) == 41
+    assert max_linear_regions(np.int64(10), np.array([50] * 5)) == formula  # not wrapped around at 2⁶³
     assert formula < linear_regions_upper_bound(10, [50] * 5) < 2**250
 
 
@@ -56,7 +55,7 @@ def test_no_net_has_more_regions_than_the_upper_bound(numbers):
     assert 1 <= found.regions <= linear_regions_upper_bound(2, [4, 4])
 
 
-@pytest.mark.parametrize(("inputs", "widths"), [(0, [3]), (2, []), (2, [3, 0]), (2, 3), (1.5, [3])])
+@pytest.mark.parametrize(("inputs", "widths"), [(0, [3]), (2, []), (2, [3, 0]), (2, 3), (1.5, [3]), (2, "3")])
 def test_what_is_no_network_has_no_bound(inputs, widths):
     for bound in (max_linear_regions, linear_regions_upper_bound):
         with pytest.raises(HyperparameterError):

@@ -7,11 +7,10 @@ import pytest
 
 from fnnet import nn
 from fnnet.analysis import activation_pattern, count_linear_regions, joints, linear_pieces
-from fnnet.errors import ShapeError, StructureError
-
-pytestmark = pytest.mark.pending
+from fnnet.errors import DataError, ShapeError, StructureError
 
 IMAGE = (4, 4, 1)
+SMALL = nn.mlp([5, 4, 1])
 
 
 def drawn(model, shape, seed=0):
@@ -57,7 +56,7 @@ def test_a_path_through_a_piecewise_linear_model_is_the_model(name):
     model, shape = ACCEPTED[name]
     start, stop = np.random.default_rng(0).normal(size=(2, *shape))
     params, state = drawn(model, shape)
-    found = linear_pieces(model, params, start, stop, state=state)
+    found = linear_pieces(model, params, start, stop, model_state=state)
     t = np.linspace(0, 1, 501)
     at = (start + t.reshape(-1, *(1,) * len(shape)) * (stop - start)).astype(np.float32)
     expected = np.asarray(jax.jit(lambda x: model.apply(params, state, x)[0])(at)).reshape(len(t), -1)
@@ -117,7 +116,7 @@ def test_a_pattern_tells_which_hidden_units_are_on():
 
 
 def test_patterns_of_stacked_parameters_are_those_of_each_model():
-    model, x = nn.mlp([5, 4, 1]), np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)
+    model, x = SMALL, np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)
     models = [drawn(model, (3,), seed)[0] for seed in range(3)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *models)
     together = jax.jit(jax.vmap(lambda params: activation_pattern(model, params, x)))(stacked)
@@ -128,11 +127,20 @@ def test_patterns_of_stacked_parameters_are_those_of_each_model():
             np.testing.assert_array_equal(together[place][index], pattern)
 
 
+def test_numbers_that_are_not_finite_have_no_pattern():
+    params, _ = drawn(SMALL, (3,))
+    with pytest.raises(DataError, match="the inputs hold NaN"):
+        activation_pattern(SMALL, params, np.full((7, 3), np.nan, np.float32))
+    params[0]["bias"][1] = np.inf
+    with pytest.raises(DataError, match=r"params/0/bias has a value that is not finite"):
+        activation_pattern(SMALL, params, np.ones((7, 3), np.float32))
+
+
 def test_a_state_that_is_needed_is_asked_for():
     model, x = nn.chain(nn.dense(2), nn.batch_norm(), nn.relu), jnp.ones((4, 3))
     params, state = drawn(model, (3,))
-    with pytest.raises(StructureError, match="Pass state="):
+    with pytest.raises(StructureError, match="Pass model_state="):
         activation_pattern(model, params, x)
-    assert activation_pattern(model, params, x, state=state)["2"].shape == (4, 2)
+    assert activation_pattern(model, params, x, model_state=state)["2"].shape == (4, 2)
     with pytest.raises(ShapeError, match="batch, features"):
-        activation_pattern(model, params, x[:, 0], state=state)
+        activation_pattern(model, params, x[:, 0], model_state=state)

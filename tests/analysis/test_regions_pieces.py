@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fnnet import nn
-from fnnet.analysis import joints, linear_pieces
+from fnnet.analysis import joints, linear_pieces, plot_joints
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
-
-pytestmark = pytest.mark.pending
 
 SHALLOW = nn.mlp([3, 1])
 
@@ -70,6 +68,21 @@ def test_joints_nearer_than_the_tolerance_are_one():
     found = joints(SHALLOW, params, -5, 5, tolerance=1e-3)
     np.testing.assert_allclose(found.positions, [0.0, 2.0], atol=1e-3)
     np.testing.assert_allclose(found.slopes[:, 0], [0.0, 2.0, 3.0], atol=1e-12)
+
+
+def test_a_figure_is_the_function_through_its_joints(tmp_path):
+    pytest.importorskip("matplotlib")
+    params = shallow([1.0, -2.0, 0.5], [1.0, 3.0, -1.0], [1.0, 2.0, -4.0], 0.25)
+    figure = plot_joints(joints(SHALLOW, params, -5, 5), tmp_path / "joints.png")
+    assert figure.texts[0].get_text() == "3 joints, 4 linear pieces"
+    line, dots = (artist.get_xydata() for artist in figure.axes[0].lines)
+    np.testing.assert_allclose(line[:, 0], [-5, -1, 1.5, 2, 5], atol=1e-12)
+    np.testing.assert_allclose(line[:, 1], forward(params, line[:, :1])[:, 0], atol=1e-12)
+    np.testing.assert_array_equal(dots, line[1:-1])
+    with pytest.raises(HyperparameterError, match="output is 1, but there are 1"):
+        plot_joints(joints(SHALLOW, params, -5, 5), output=1)
+    with pytest.raises(StructureError, match="Pass what"):
+        plot_joints([1.0])
 
 
 def test_a_folded_line_has_two_to_the_depth_pieces():

@@ -9,8 +9,6 @@ from fnnet import nn
 from fnnet.analysis import count_linear_regions, linear_pieces, linear_regions, max_linear_regions, plot_regions
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 
-pytestmark = pytest.mark.pending
-
 BOX = np.array([(-2.0, 2.0), (-3.0, 3.0)])
 DEEP = nn.mlp([20, 20, 1])
 

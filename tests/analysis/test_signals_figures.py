@@ -11,14 +11,13 @@ from fnnet.analysis import (
     RepresentationSimilarity,
     Saturation,
     SignalPropagation,
+    plot_gradient_norms,
     plot_loss_slice,
     plot_representations,
     plot_saturation,
     plot_signal_propagation,
 )
 from fnnet.errors import DataError, ShapeError, StructureError
-
-pytestmark = pytest.mark.pending
 
 matplotlib = pytest.importorskip("matplotlib")
 KIBIBYTES = 1024
@@ -53,6 +52,24 @@ def test_the_best_initialiser_is_the_one_of_the_title_and_those_that_fail_are_na
     assert labels(figure) == ["he", "small", "constant (units are equal)", "zeros (0)", "80 % of the draws"]
     assert 0 < path.stat().st_size < 100 * KIBIBYTES
     assert "changes by ×0.5 a layer" in header(plot_signal_propagation(propagation(0.5)))
+
+
+def test_gradient_norms_of_layers_are_lines_over_time():
+    norms = [{"0": 0.01 / k, "2": 0.0 if k == 2 else 1 / k} for k in range(1, 6)]
+    figure = plot_gradient_norms(norms, time="step")
+    assert "At the end, gradients of layer 0 are 0.01 times those of layer 2" in header(figure)
+    assert labels(figure) == ["0", "2"]
+    first, second = (line.get_ydata() for line in figure.axes[0].lines)
+    np.testing.assert_allclose(first, [row["0"] for row in norms])
+    assert np.isnan(second[1])
+    stacked = {name: np.array([row[name] for row in norms]) for name in norms[0]}
+    np.testing.assert_array_equal(plot_gradient_norms(stacked).axes[0].lines[0].get_ydata(), first)
+    with pytest.raises(ShapeError, match=r"'0' has shape \(5, 2\)"):
+        plot_gradient_norms({"0": np.ones((5, 2))})
+    with pytest.raises(DataError, match="no norm is finite"):
+        plot_gradient_norms([{"0": np.nan}])
+    with pytest.raises(StructureError, match="of the same layers"):
+        plot_gradient_norms([{"0": 1.0}, {"1": 1.0}])
 
 
 def test_shares_of_flat_units_are_drawn_by_layer():

@@ -7,9 +7,7 @@ import pytest
 
 from fnnet import nn
 from fnnet.analysis import saturation
-from fnnet.errors import HyperparameterError, StructureError
-
-pytestmark = pytest.mark.pending
+from fnnet.errors import DataError, HyperparameterError, StructureError
 
 A = np.linspace(-8, 8, 60, dtype=np.float32).reshape(20, 3)
 SLOPES = {
@@ -39,7 +37,7 @@ def test_a_unit_is_flat_where_the_derivative_of_its_own_activation_is_small():
 
 def test_dead_units_are_those_that_no_example_activates_in_each_of_many_models():
     model = nn.mlp([6, 2])
-    params, _ = model.init(jax.random.key(0), A)
+    params = {"kernel": jnp.ones((3, 6)), "bias": jnp.zeros(6)}, (), {"kernel": jnp.ones((6, 2)), "bias": jnp.zeros(2)}
     # So many units of each model get a bias that no example overcomes.
     biases = jnp.stack([jnp.where(jnp.arange(6) < count, -1e3, 1e3) for count in (0, 2, 6)])
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), params)
@@ -62,6 +60,9 @@ def test_units_are_channels_and_what_mixes_units_is_no_activation():
 
 
 def test_mistakes_meet_a_sentence():
+    diverged = {"kernel": jnp.full((3, 2), jnp.nan), "bias": jnp.zeros(2)}, ()
+    with pytest.raises(DataError, match=r"params/0/kernel has a value that is not finite"):
+        saturation(nn.chain(nn.dense(2), nn.relu), diverged, A)  # or all of its units would be dead
     with pytest.raises(StructureError, match="no part that is a plain function"):
         saturation(nn.dense(2), nn.dense(2).init(jax.random.key(0), A)[0], A)
     with pytest.raises(HyperparameterError, match=r"threshold is 0, but it has to be .*more than 0"):

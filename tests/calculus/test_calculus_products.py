@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from fnnet import calculus
 from fnnet.errors import ShapeError, StructureError
 
-pytestmark = pytest.mark.pending
-
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(6, 4)).astype(np.float32), RNG.normal(size=(5, 4)).astype(np.float32)
 
@@ -64,6 +62,17 @@ def test_distances_of_all_pairs_are_those_of_scipy_wherever_the_points_are(shift
     np.testing.assert_allclose(distances(x, y), expected, rtol=1e-5)
     own = scipy.spatial.distance.squareform(scipy.spatial.distance.pdist(x.astype(float)))
     np.testing.assert_allclose(distances(x), own, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e25])
+def test_distances_neither_overflow_nor_vanish_and_nothing_is_at_a_distance_from_nan(size):
+    np.testing.assert_allclose(distances(np.float32(size) * X) / np.float32(size), distances(X), rtol=1e-5)
+    assert np.isnan(distances(np.array([[np.nan], [1.0]], np.float32))[0, 1])
+
+
+def test_numbers_of_two_precisions_are_compared_in_the_wider():
+    with jax.enable_x64(True):
+        assert calculus.gram_matrix(X, Y.astype(float)).dtype == jnp.float64
 
 
 def test_the_gradient_of_distances_is_the_sum_of_the_directions_between_the_points():

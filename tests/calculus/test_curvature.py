@@ -13,8 +13,6 @@ from jax.flatten_util import ravel_pytree
 from fnnet import calculus, losses, nn
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
-pytestmark = pytest.mark.pending
-
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(12, 2)).astype(np.float32), RNG.integers(0, 3, 12)
 MODEL = nn.mlp([4, 3], activation=nn.tanh)
@@ -101,10 +99,11 @@ def test_steepest_descent_is_against_the_gradient_and_curvature_along_an_eigenve
     x = jnp.array([1.0, -2.0, 0.5])
     gradient = jax.grad(bowl(matrix))(x)
     steepest = -gradient / jnp.linalg.norm(gradient)
-    slope = calculus.directional_derivative(bowl(matrix), x, steepest)
+    slope = jax.jit(lambda u: calculus.directional_derivative(bowl(matrix), x, u))(steepest)
     np.testing.assert_allclose(slope, -np.linalg.norm(matrix @ np.asarray(x)), rtol=1e-5)
     along = np.linalg.eigh(matrix)[1].T
-    found = [calculus.directional_curvature(bowl(matrix), x, u.astype(np.float32)) for u in along]
+    curvature = jax.jit(lambda u: calculus.directional_curvature(bowl(matrix), x, u))
+    found = [curvature(u.astype(np.float32)) for u in along]
     np.testing.assert_allclose(found, [-1, 0.5, 4], rtol=1e-5)
 
 
@@ -153,6 +152,26 @@ def test_extreme_curvatures_are_those_of_numpy_for_spectra_of_all_kinds():
         assert run(symmetric(SPECTRA["even"])).products > 20
 
 
+@pytest.mark.exhaustive  # a million numbers in a compiled solver
+def test_over_millions_of_parameters_float32_keeps_its_digits_and_memory_is_bounded():
+    size, memory = 2**20, 4
+    curvatures = np.linspace(-1, 1, size, dtype=np.float32)
+    curvatures[7], curvatures[9] = 5, -3
+
+    @jax.jit
+    def run(d, theta):
+        found = calculus.extreme_curvatures(lambda x: (d * x) @ x / 2, theta, memory=memory, tolerance=1e-4)
+        return found.least, found.greatest, found.greatest_direction
+
+    program = run.lower(curvatures, np.zeros(size, np.float32)).compile()
+    least, greatest, direction = program(curvatures, np.zeros(size, np.float32))
+    np.testing.assert_allclose([least, greatest], [-3, 5], rtol=1e-5)
+    np.testing.assert_allclose(np.sum(np.asarray(direction, float) ** 2), 1, rtol=1e-5)
+    # The vectors that are kept, half as many again for a restart, and a few of which a step is made.
+    assert program.memory_analysis().temp_size_in_bytes < (1.5 * memory + 10) * 4 * size
+
+
+@pytest.mark.exhaustive  # a solver of its own to compile
 def test_a_search_that_runs_out_of_products_says_so_and_how_far_off_it_may_be():
     eigenvalues = SPECTRA["even"]
     run = functools.partial(calculus.extreme_curvatures, bowl(symmetric(eigenvalues)), jnp.zeros(60))
@@ -162,6 +181,7 @@ def test_a_search_that_runs_out_of_products_says_so_and_how_far_off_it_may_be():
     assert abs(found.greatest - 1) <= 20 * found.greatest_error
 
 
+@pytest.mark.exhaustive  # two solvers to compile, mapped
 def test_mapped_over_stacked_parameters_each_model_has_its_own_curvatures():
     points = jnp.array([[0.0, 0.0], [1.0, 2.0]])
     quartic = lambda x: x[0] ** 4 / 12 + 3 * x[1] ** 2 / 2  # noqa: E731
@@ -183,6 +203,7 @@ def test_the_trace_is_within_four_standard_errors_and_exact_for_a_diagonal():
     np.testing.assert_allclose(exact.standard_error, 0, atol=1e-5)
 
 
+@pytest.mark.exhaustive  # twenty vectors of thirty steps
 def test_the_spectrum_has_the_moments_and_the_distribution_of_the_eigenvalues():
     eigenvalues = np.r_[np.linspace(-1, 1, 190), np.linspace(4, 5, 10)]
     found = calculus.curvature_spectrum(
@@ -203,6 +224,7 @@ def test_the_spectrum_has_the_moments_and_the_distribution_of_the_eigenvalues():
     assert np.trapezoid(np.abs(density - bells), points) < 0.15
 
 
+@pytest.mark.exhaustive  # Lanczos' method in float64, compiled for four numbers
 def test_with_as_many_steps_as_parameters_the_quadrature_is_exact_for_its_vector():
     matrix = symmetric(np.array([1.0, 2.0, 2.0, 7.0]))
     with jax.enable_x64(True):
@@ -213,12 +235,24 @@ def test_with_as_many_steps_as_parameters_the_quadrature_is_exact_for_its_vector
         np.testing.assert_allclose(seen, [1, 2, 7], rtol=1e-8)
 
 
+def test_the_densities_of_stacked_spectra_are_those_of_each():
+    spectrum = calculus.Spectrum(
+        jnp.asarray(RNG.normal(size=(2, 3, 4)), "float32"),
+        jnp.asarray(RNG.dirichlet(np.ones(4), size=(2, 3)), "float32"),
+    )
+    points = np.linspace(-2, 2, 5).astype("float32")
+    found = spectrum.density(points, 0.5)
+    for model in range(2):
+        alone = calculus.Spectrum(*(field[model] for field in spectrum)).density(points, 0.5)
+        np.testing.assert_allclose(found[model], alone, rtol=1e-6)
+
+
 def test_a_figure_of_the_spectrum_states_its_ends(tmp_path):
     pytest.importorskip("matplotlib")
     eigenvalues = np.array([[-1.0, 0.0, 4.0], [-0.9, 0.0, 3.9]])
     spectrum = calculus.Spectrum(jnp.asarray(eigenvalues, "float32"), jnp.full((2, 3), 1 / 3))
     figure = calculus.plot_spectrum(spectrum, tmp_path / "spectrum.png")
-    assert "Curvatures from -1 to 4" in figure.texts[0].get_text()
+    assert figure.texts[0].get_text() == "Curvatures from -1 to 4"
     assert (tmp_path / "spectrum.png").stat().st_size < 60_000
     with pytest.raises(ShapeError, match=r"\(samples, steps\) of one model"):
         calculus.plot_spectrum(jax.tree.map(lambda leaf: leaf[None], spectrum))
@@ -241,6 +275,10 @@ def test_what_is_no_function_point_or_direction_is_refused_in_sentences():
             call(lambda x: x, jnp.ones(2), jnp.ones(2))
         with pytest.raises(DataError, match="is not finite: 1 of 2 entries"):
             call(square, jnp.array([jnp.inf, 1.0]), jnp.ones(2))
+        with pytest.raises(DataError, match="the function gives nan at this point"):
+            call(lambda x: jnp.sum(jnp.log(x)), -jnp.ones(2), jnp.ones(2))
+    with pytest.raises(DataError, match="extreme_curvatures: the function gives nan at this point"):
+        calculus.extreme_curvatures(lambda x: jnp.log(x), -1.0)
     with pytest.raises(HyperparameterError, match=r"memory is 3, but it has to be .*at least 4"):
         calculus.extreme_curvatures(square, jnp.ones(2), memory=3)
     with pytest.raises(HyperparameterError, match="tolerance is 0"):

@@ -241,9 +241,9 @@ def test_mistakes_are_answered_with_a_sentence(tmp_path):
         report.plot_curves(history, monitor="validation/f1", maximize=True)
     with pytest.raises(DataError, match=r"the table has 2 rows and the history 6 runs"):
         report.plot_curves(history, **ACCURACY, table=table.iloc[:2])
-    with pytest.raises(StructureError, match=r"shape \(8,\), but \(runs, epochs\) is needed"):
+    with pytest.raises(StructureError, match=r"shape \(8,\), but \(runs, evaluations\) is needed"):
         report.plot_curves({"validation/accuracy": np.zeros(8)}, **ACCURACY)
-    with pytest.raises(StructureError, match=r"shape \(6, 8\), but \(epochs,\) is needed"):
+    with pytest.raises(StructureError, match=r"shape \(6, 8\), but \(evaluations,\) is needed"):
         report.plot_history(history)
     with pytest.raises(DataError, match=r"no curve whose name starts with"):
         report.plot_history({"epoch": np.arange(3)})
@@ -262,3 +262,19 @@ def test_mistakes_are_answered_with_a_sentence(tmp_path):
 )
 def test_spread_over_decades_tells_logarithmic_samples_from_plain_ones(values, spread):
     assert spread_over_decades(np.array(values)) is spread
+
+
+def test_an_axis_of_epochs_counts_epochs_however_often_scores_were_taken():
+    table, history = synthetic_sweep(epochs=4)
+    history["validation/accuracy"][7, 1] = table.loc[7, "validation/accuracy"] = 0.9999
+    seen = np.array([2.5, 5.0, 7.5, 8.0])
+    figure = report.plot_curves(history, **ACCURACY, table=table, epochs=seen)
+    assert "at epoch 5 of 8" in words_of(figure)
+    assert all(panel.lines[0].get_xdata().tolist() == seen.tolist() for panel in figure.axes)
+    assert "24 trials × 2 seeds, 8 epochs" in words_of(
+        report.plot_sweep(table, history, HYPERPARAMETERS, **ACCURACY, epochs=seen)
+    )
+    curve = {"validation/loss": np.array([1.0, 0.5, 0.7])}
+    assert words_of(report.plot_history(curve, epochs=[2, 4, 6])) == "Lowest validation loss 0.5 at epoch 4 of 6"
+    with pytest.raises(StructureError, match="the epochs seen at 4 evaluations"):
+        report.plot_curves(history, **ACCURACY, epochs=[1, 2, 3])

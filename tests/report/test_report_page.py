@@ -106,7 +106,24 @@ def test_the_page_states_the_best_run():
     assert data["finding"].startswith(
         f"Best validation accuracy {table['validation/accuracy'][best]:.3g} at learning_rate"
     )
-    assert data["circumstances"] == "4 trials × 2 seeds, 8 epochs; 1 of 8 runs diverged"
+    assert data["circumstances"].startswith("4 trials × 2 seeds, 8 epochs; 1 of 8 runs diverged. The best of many")
+
+
+def test_the_page_says_what_data_say_that_chose_nothing_and_whether_runs_are_on_their_way():
+    table, history = swept()
+    tested = {"rows": 30, "scores": {"best": {"loss": 0.1, "accuracy": 0.9}, "mean of the 3 best": {"accuracy": 0.95}}}
+    on_the_way = table.assign(status=["running", *table["status"][1:]])
+    said = held(page(on_the_way, history, ASKED, tested=tested))["circumstances"]
+    assert "; 1 not at their end. On 30 test rows, which chose nothing: best accuracy 0.9; mean of the 3 best" in said
+
+
+def test_with_folds_the_best_is_the_trial_with_the_best_mean():
+    table, _ = swept()
+    folds = table.rename(columns={"seed": "fold"}).assign(seed=0)
+    means = folds.groupby("trial")["validation/accuracy"].mean()
+    said = held(page(folds, None, ASKED))
+    assert said["finding"].startswith(f"Best mean validation accuracy {means.max():.3g} over 2 folds at learning_rate")
+    assert said["circumstances"].startswith("4 trials × 2 folds, 8 epochs")
 
 
 def test_a_hyperparameter_that_the_best_run_does_not_have_is_not_in_the_finding():
@@ -345,3 +362,24 @@ def test_on_a_phone_only_tables_and_axes_are_wider_than_the_window_and_these_scr
         assert phone.run("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
         wide = "return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth).length"
         assert phone.run(wide) == 2
+
+
+def test_curves_are_those_of_scores_and_the_axis_says_what_it_counts():
+    table, history = swept()
+    told = history.assign(step=6 * history["epoch"], epoch=history["epoch"] / 2)
+    curves = held(page(table, told, ASKED))["history"]
+    assert (curves["counts"], curves["epochs"][:2]) == ("epoch", [0.5, 1.0])
+    assert set(curves["scores"]) == {"train/loss", "validation/loss", "validation/accuracy"}
+    assert held(page(table, history.assign(epoch=2 * history["epoch"]), ASKED))["history"]["counts"] == "evaluation"
+
+
+def test_the_call_names_what_decided_and_what_was_shared():
+    asked = ASKED | {
+        "scheduler": "successive_halving(1, 3)", "share": ["data"], "updates_an_epoch": 4, "evaluate_every": 4,
+    }  # fmt: skip
+    call = held(page(*swept(), asked))["reproduce"]
+    compile(call, "call", "eval")
+    for part in ("scheduler=fnnet.schedulers.successive_halving(1, 3)", "share=['data']", "monitor='validation/acc"):
+        assert part in call
+    assert "evaluate_every" not in call
+    assert 'evaluate_every="6 steps"' in held(page(*swept(), asked | {"evaluate_every": 6}))["reproduce"]

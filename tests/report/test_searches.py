@@ -168,13 +168,14 @@ def test_rungs_say_who_won_and_what_it_cost(tmp_path):
     spent, full = 27 + 9 * 2 + 3 * 6 + 18, 27 * 27
     header = words_of(figure)
     assert (
-        f"Trial {best} wins with validation accuracy {score:.3g}, at {100 * spent / full:.2g} % of the full" in header
+        f"Trial {best} leads the last rung with validation accuracy {score:.3g}, at {100 * spent / full:.2g} % of the"
+        in header
     )
     assert f"27 trials, 4 rungs; {spent} of {full} epochs" in header
     ticks = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
     assert ticks == ["1 epoch\n27 trials", "3 epochs\n9 trials", "9 epochs\n3 trials", "27 epochs\n1 trial"]
     assert len(figure.axes[0].collections[0].get_segments()) == 9 + 3 + 1
-    assert labels_of(figure) == ["goes on", "pruned", "winner"]
+    assert labels_of(figure) == ["goes on", "pruned", "leads the last rung"]
 
 
 def test_rungs_mark_trials_that_diverged():

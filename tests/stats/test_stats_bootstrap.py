@@ -2,16 +2,16 @@
 
 import functools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
 from fnnet import stats
-from fnnet.errors import DataError, HyperparameterError, ShapeError
+from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 from fnnet.stats import resampling
 from fnnet.sweeps import comparing
-
-pytestmark = pytest.mark.pending
 
 SAMPLE = np.random.default_rng(1).gamma(2.0, size=40)
 STATISTICS = {
@@ -86,6 +86,12 @@ def test_a_statistic_without_axis_is_called_for_one_resample_at_a_time():
 
     low, high = stats.bootstrap_interval(SAMPLE, first_two, resamples=50)
     assert SAMPLE.min() <= low < high <= SAMPLE.max()
+    assert stats.bootstrap_interval(SAMPLE, max, resamples=50).high == SAMPLE.max()  # has no signature to look at
+
+
+def test_narrow_numbers_are_averaged_in_float64():
+    narrow = jnp.arange(5, dtype=jnp.bfloat16)
+    assert stats.bootstrap_interval(narrow) == stats.bootstrap_interval(np.arange(5.0))
 
 
 def test_intervals_of_a_mean_hold_the_truth_about_as_often_as_they_say():
@@ -102,6 +108,14 @@ def test_mistakes_with_intervals_are_sentences():
         stats.bootstrap_interval([1.0])
     with pytest.raises(DataError, match="the sample holds nan: 1 of 3 numbers"):
         stats.bootstrap_interval([1.0, np.nan, 2.0])
+    with pytest.raises(StructureError, match="the statistic is 3, which is not a function"):
+        stats.bootstrap_interval(SAMPLE, 3)
+    with pytest.raises(StructureError, match="which is not an array of numbers"):
+        stats.bootstrap_interval([[1.0], [2.0, 3.0]])
+    with pytest.raises(StructureError, match=r"resampled on the host. Call it outside of jax.jit"):
+        jax.jit(stats.bootstrap_interval)(jnp.ones(4))
+    with pytest.raises(HyperparameterError, match="seed is -1"):
+        stats.bootstrap_interval(SAMPLE, seed=-1)
     with pytest.raises(HyperparameterError, match="method is 'basic'"):
         stats.bootstrap_interval(SAMPLE, method="basic")
     with pytest.raises(HyperparameterError, match="confidence is 95"):

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from fnnet import stats
-from fnnet.errors import DataError, ShapeError
-
-pytestmark = pytest.mark.pending
+from fnnet.errors import DataError, ShapeError, StructureError
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(7, 3)) + 2
@@ -83,6 +81,9 @@ def test_mistakes_with_data_matrices_are_sentences():
         stats.covariance_matrix(X, weights=np.eye(7)[0])
     with pytest.raises(DataError, match="finite and not negative"):
         stats.covariance_matrix(X, weights=-np.ones(7))
+    for words in ([["a"]], [[1.0], [1.0, 2.0]]):
+        with pytest.raises(StructureError, match=r"the data is .* which is not an array of numbers"):
+            stats.covariance_matrix(words)
     wrong = X.copy()
     wrong[4, 1] = np.nan
     with pytest.raises(DataError, match="NaN or ∞, first at row 4"):

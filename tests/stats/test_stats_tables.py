@@ -12,8 +12,6 @@ import scipy.stats
 from fnnet import stats
 from fnnet.errors import DataError, HyperparameterError, ShapeError, StructureError
 
-pytestmark = pytest.mark.pending
-
 SHAPE, NAMES = (2, 3, 4), ("x", "y", "z")
 TABLE = np.random.default_rng(0).dirichlet(np.ones(24)).reshape(SHAPE)
 laws = hypothesis.settings(max_examples=40, deadline=None, database=None, derandomize=True)
@@ -109,6 +107,17 @@ def test_independence_is_a_product_of_margins_and_no_mutual_information():
     assert not bool(stats.is_independent(coins, ("x", "y"), "z"))
 
 
+def test_rare_values_tell_little_and_rounded_tables_are_tables():
+    rare = stats.joint(np.array([[1.0, 0.0], [0.0, 1e-25]]), ("x", "y"))  # p(x) p(y) is 1e-50 in float32
+    assert float(stats.mutual_information(rare, "x", "y")) == pytest.approx(1e-25 * np.log(1e25), rel=1e-5)
+    rounded = stats.joint((1 + 9e-6) * np.eye(2) / 2, ("x", "y"))
+    assert float(stats.mutual_information(rounded, "x", "y", base=2)) == pytest.approx(1, abs=1e-4)
+
+
+def test_of_likelihoods_only_the_proportions_count_however_small_they_are():
+    np.testing.assert_allclose(stats.bayes_posterior([0.5, 0.5], [1e-60, 3e-60]), [0.25, 0.75], rtol=1e-6)
+
+
 def test_tables_may_be_compiled_mapped_and_differentiated():
     weights = jnp.asarray(np.random.default_rng(1).normal(size=(2, 3, 4)), jnp.float32)
 
@@ -134,6 +143,8 @@ def test_mistakes_with_tables_are_sentences():
         stats.joint(2 * TABLE, NAMES)
     with pytest.raises(ShapeError, match=r"shape .2, 3, 4. and 2 names"):
         stats.joint(TABLE, ("x", "y"))
+    with pytest.raises(StructureError, match=r"names are .3,., but they have to be different strings"):
+        stats.joint([0.5, 0.5], 3)
     with pytest.raises(StructureError, match="different strings"):
         stats.joint(TABLE, ("x", "x", "y"))
     with pytest.raises(StructureError, match=r"there is no variable 'w'. The joint has x, y, z"):

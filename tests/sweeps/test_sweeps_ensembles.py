@@ -10,7 +10,8 @@ import scipy.special
 
 import fnnet
 from fnnet import data, errors, losses, nn, optim
-from fnnet.sweeps.ensembles import ensemble, rule_of
+from fnnet.sweeps.averaging import rule_of
+from fnnet.sweeps.ensembles import ensemble
 
 OUTPUTS = np.random.default_rng(0).normal(0, 3, (4, 5, 3))  # runs, examples, outputs
 INPUTS = np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)

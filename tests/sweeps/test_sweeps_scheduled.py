@@ -137,6 +137,27 @@ def test_what_is_no_decision_is_refused_in_a_sentence(answer, said, sweep_flower
     assert compilations == []
 
 
+def test_a_sweep_can_be_looked_at_while_it_runs(sweep_flowers, space, tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "SECONDS", 0.0)
+    monkeypatch.setattr(ledger.Ledger, "tables_due", lambda self: True)
+    seen = []
+
+    def looks(scores, epochs, key):
+        if scores.shape[1]:
+            seen.append(pd.read_parquet(tmp_path / "o" / "table.parquet"))
+        return HALVING(scores, epochs, key)
+
+    swept = sweep_flowers(space, trials=8, epochs=4, scheduler=looks, out=tmp_path / "o")
+    assert [(table["epochs"] >= rung).sum() for table, rung in zip(seen, RUNGS, strict=True)] == [8, 4, 2]
+    assert set(seen[0]["status"]) == {"running"}
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "o" / "table.parquet"), swept.table)
+
+
+def test_a_scheduler_that_sends_no_trial_anywhere_is_refused(sweep_flowers, space):
+    with pytest.raises(errors.StructureError, match="sent no trial anywhere when it was first asked"):
+        sweep_flowers(space, trials=8, epochs=4, scheduler=lambda scores, epochs, key: Decisions(np.zeros(8, int)))
+
+
 def test_rungs_between_two_evaluations_end_with_the_next_one(sweep_flowers, space, same):
     whole = sweep_flowers(space, trials=8, epochs=5, evaluate_every=2)
     swept = sweep_flowers(space, trials=8, epochs=5, evaluate_every=2, scheduler=successive_halving(1, factor=2))

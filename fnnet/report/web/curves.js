@@ -14,9 +14,7 @@ for (const name of Object.keys(SCORES).sort((a, b) => sideOf(a).localeCompare(si
   const quantity = quantityOf(name);
   QUANTITIES.set(quantity, [...(QUANTITIES.get(quantity) ?? []), name]);
 }
-// Epochs are counted by the table; evaluations that are more or fewer are no epochs.
-const counted = COLUMN.get("epochs");
-const TIME = counted && EPOCHS.length && extent(counted.known)[1] !== EPOCHS.at(-1) ? "evaluation" : "epoch";
+const TIME = DATA.history?.counts ?? "epoch";
 
 /** Median and quantiles of the curves of some runs: a list an epoch, or null where fewer than two runs are going. */
 function bandsOf(name, rows) {

@@ -1,4 +1,4 @@
-"""The patchwork of a model's linear regions."""
+"""Figures of linear pieces: a function of one input with its joints, and the patchwork of regions in the plane."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from fnnet.analysis.pieces import Joints
 from fnnet.analysis.regions import LinearRegions
 from fnnet.errors import HyperparameterError, StructureError
-from fnnet.report.style import house_style, new_figure, plural, save_figure
+from fnnet.report.style import BLUE, VERMILLION, house_style, new_figure, plural, save_figure
 
 _BORDER, _SEAM = 0.7, 0.3
 """Points across a line between regions, and across one between cells of a region, which has their colour."""
@@ -39,8 +40,7 @@ def plot_regions(found: LinearRegions, path: str | PathLike[str] | None = None, 
         raise StructureError(where, f"a {type(found).__name__} was passed. Pass what analysis.linear_regions gives.")
     cells = len(found.polygons)
     weights, biases = found.weights.reshape(cells, -1, 2), found.biases.reshape(cells, -1)
-    if not (isinstance(output, int) and 0 <= output < biases.shape[1]):
-        raise HyperparameterError(where, f"output is {output!r}, but there are {biases.shape[1]}, counted from 0.")
+    _check_output(where, output, biases.shape[1])
     # In the middle of the whole region, so that all of its cells have one colour.
     middles = np.stack([polygon.mean(axis=0) for polygon in found.polygons]) * found.areas[:, None]
     moments = np.stack([np.bincount(found.regions, column) for column in (*middles.T, found.areas)])
@@ -66,6 +66,54 @@ def plot_regions(found: LinearRegions, path: str | PathLike[str] | None = None, 
     return figure
 
 
+def plot_joints(found: Joints, path: str | PathLike[str] | None = None, *, output: int = 0) -> Any:
+    """A piecewise linear function of one input, and its joints.
+
+    Args:
+        found: what `joints` gives.
+        path: where to write the figure (.png, .svg or .pdf); None writes nothing.
+        output: which output is drawn, counted over all axes of one example's output. Another one may bend at joints
+            at which this one does not.
+
+    Returns:
+        The matplotlib Figure.
+
+    Raises:
+        StructureError: ``found`` is something else.
+        HyperparameterError: there is no such output.
+        FileError: the file cannot be written.
+        MissingPackageError: matplotlib is not installed.
+
+    Source: lecture 002, "Shallow neural network", piecewise linear functions with three joints.
+    """
+    where = "plot_joints"
+    if not isinstance(found, Joints):
+        raise StructureError(where, f"a {type(found).__name__} was passed. Pass what analysis.joints gives.")
+    count = len(found.positions)
+    at = np.concatenate([found.ends[:1], found.positions, found.ends[1:]])
+    heights = np.concatenate([found.end_values[:1], found.values, found.end_values[1:]]).reshape(count + 2, -1)
+    outputs = heights.shape[1]
+    _check_output(where, output, outputs)
+    heights = heights[:, output]
+    with house_style(where):
+        title = f"{plural(count, 'joint')}, {plural(count + 1, 'linear piece')}"
+        figure = new_figure(title, "", [], height=2.8, width=6.0)
+        axes = figure.subplots()
+        axes.plot(at, heights, color=BLUE, zorder=2)
+        # So many dots as there are to see: of a hundred and more each is small.
+        axes.plot(at[1:-1], heights[1:-1], ".", color=VERMILLION, markersize=7 if count < 50 else 3, zorder=3)
+        axes.set(xlabel="input", ylabel=f"output {output}" if outputs > 1 else "output")
+        axes.margins(x=0.01)
+        if path is not None:
+            save_figure(where, figure, path)
+    return figure
+
+
+def _check_output(where: str, output: Any, count: int) -> None:
+    if not (isinstance(output, int) and 0 <= output < count):
+        raise HyperparameterError(where, f"output is {output!r}, but there are {count}, counted from 0.")
+
+
 def _patchwork(found: LinearRegions, colors: np.ndarray) -> Any:
     """The cells, a region after the other: first with their borders, then again over those within the region."""
     from matplotlib.collections import PolyCollection
@@ -82,4 +130,4 @@ def _patchwork(found: LinearRegions, colors: np.ndarray) -> Any:
     )
 
 
-__all__ = ["plot_regions"]
+__all__ = ["plot_joints", "plot_regions"]

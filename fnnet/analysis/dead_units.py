@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnnet.analysis.watching import Watcher, checked_inputs, compiled, function_of, kind, state_of
+from fnnet.analysis.checks import check_parameters, checked_inputs, state_of
+from fnnet.analysis.intermediates import Watcher, compiled, function_of, kind
 from fnnet.errors import StructureError, check_number
 from fnnet.nn import as_layer, identity
 from fnnet.nn.base import Layer, LayerLike
@@ -67,7 +68,8 @@ def saturation(
     Raises:
         HyperparameterError: ``threshold`` is not positive.
         StructureError: the model has no activation; or as `layer_outputs`.
-        ShapeError, DataError: as `layer_outputs`.
+        ShapeError: as `layer_outputs`.
+        DataError: the inputs or the parameters are not finite.
 
     Source: lecture 000, "Weight Initialization in Neural Networks"; lecture 004, "Why ReLU is better (sometimes)".
 
@@ -82,6 +84,7 @@ def saturation(
     check_number("saturation", "threshold", threshold, low=0.0, low_open=True)
     x = checked_inputs("saturation", inputs)
     state = state_of("saturation", model, model_state, x)
+    check_parameters("saturation", params, state)
     return compiled("saturation", _saturation, model, params, state, x, key, threshold, train=train)
 
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from fnnet.errors import DataError, StructureError, is_concrete
+from fnnet.analysis.checks import checked_inputs, state_of
+from fnnet.errors import StructureError
 from fnnet.nn import as_layer, remat, repeat
 from fnnet.nn.base import OBSERVER, Layer, LayerLike, apply_layer, fold_key, of_function
 from fnnet.recipes import describe, recipe_of, split
@@ -131,31 +130,6 @@ def compiled(where: str, function: Callable[..., Any], made: Any, *arrays: Any, 
 @functools.lru_cache(maxsize=64)
 def _program(function: Callable[..., Any], skeleton: Any, static: tuple[tuple[str, Any], ...]) -> Any:
     return jax.jit(lambda numbers, *arrays: function(skeleton(numbers), *arrays, **dict(static)))
-
-
-def checked_inputs(where: str, inputs: Any) -> Any:
-    """The inputs as arrays, none of them NaN or infinite."""
-    inputs = jax.tree.map(jnp.asarray, inputs)
-    for leaf in jax.tree.leaves(inputs):
-        known = is_concrete(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)
-        if known and not np.isfinite(np.asarray(leaf)).all():
-            raise DataError(where, "the inputs hold NaN or infinity. Clean the data before they are passed.")
-    return inputs
-
-
-def state_of(where: str, model: LayerLike, model_state: PyTree, inputs: Any) -> PyTree:
-    """The state that was passed, or that of a model which needs none."""
-    if model_state is not None:
-        return model_state
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    state = jax.eval_shape(as_layer(model, where).init, key, inputs)[1]
-    if jax.tree.leaves(state):
-        raise StructureError(
-            where,
-            "the model keeps a state, such as running averages, and none was passed. Pass model_state=run.model_state, "
-            "or what init gives beside the parameters.",
-        )
-    return state
 
 
 def _inputs(model: Any, params: Any, state: Any, x: Any, key: Any, *, train: bool) -> Any:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnnet.analysis.checks import checked_inputs, state_of
+from fnnet.analysis.intermediates import Watcher, compiled
 from fnnet.analysis.objectives import as_objective
-from fnnet.analysis.watching import Watcher, checked_inputs, compiled, state_of
 from fnnet.errors import ShapeError
 from fnnet.nn import as_layer
 from fnnet.nn.base import Layer, LayerLike
@@ -117,9 +118,10 @@ def gradient_norms(loss: Callable[[PyTree], Any], params: PyTree) -> OrderedDict
 
     ‖∂L/∂θ_l‖₂, over all parameters θ_l of layer l
 
-    A callback of `fnnet.fit` can write them down while a net is trained, as below; between two calls of
-    ``training.step`` or in a scan of yours it is the same function. Parameters of a sweep, stacked, are mapped:
-    ``jax.vmap(gradient_norms, in_axes=(None, 0))(loss, stacked)``.
+    A callback of `fnnet.fit` can write them down while a net is trained, for `plot_gradient_norms`: ``callbacks=[lambda
+    run: norms.append(gradient_norms(evaluation_loss(run.learner, run.state.model_state, data), run.state.params))]``.
+    Between two calls of ``training.step`` or in a scan of yours it is the same function. Parameters of a sweep,
+    stacked, are mapped: ``jax.vmap(gradient_norms, in_axes=(None, 0))(loss, stacked)``.
 
     Args:
         loss: a function of the parameters that gives one number, such as `evaluation_loss` makes.
@@ -133,18 +135,10 @@ def gradient_norms(loss: Callable[[PyTree], Any], params: PyTree) -> OrderedDict
 
     Source: lectures 000 and 004, vanishing and exploding gradients.
 
-    >>> import jax, fnnet
-    >>> from fnnet import data, losses, nn, optim
-    >>> from fnnet.analysis import evaluation_loss
-    >>> iris = data.load("iris")
-    >>> learner = fnnet.Learner(nn.mlp([8, 3]), losses.softmax_cross_entropy, optim.sgd(0.1))
-    >>> norms = []
-    >>> def watch(run):
-    ...     loss = evaluation_loss(run.learner, run.state.model_state, iris)
-    ...     norms.append(gradient_norms(loss, run.state.params))
-    >>> run = fnnet.fit(learner, iris, epochs=3, key=jax.random.key(0), callbacks=[watch], progress=False)
-    >>> len(norms), list(norms[0])
-    (3, ['0', '2'])
+    >>> import jax, jax.numpy as jnp
+    >>> params = ({"kernel": jnp.array([3.0]), "bias": jnp.array([4.0])}, (), {"kernel": jnp.array([6.0])})
+    >>> gradient_norms(lambda p: sum(jnp.square(leaf).sum() / 2 for leaf in jax.tree.leaves(p)), params)
+    OrderedDict([('0', Array(5., dtype=float32)), ('2', Array(6., dtype=float32))])
     """
     return _norms(as_objective("gradient_norms", loss, params), params)
 
