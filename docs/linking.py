@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import html
 import importlib.util
+import itertools
 import logging
 import re
 from pathlib import Path
@@ -89,10 +90,12 @@ def on_files(files: Files, config: Any) -> None:
 
 
 def on_pre_page(page: Any, config: Any, files: Files) -> None:
-    """Pages of tests are not in the menu and not searched."""
+    """Pages of tests are not searched, and have no menu beside them; the wide map of the lectures has no contents."""
     if page.file.src_uri.startswith("source/"):
         page.meta["search"] = {"exclude": True}
         page.meta["hide"] = ["navigation"]
+    if page.file.src_uri == "lectures.md":
+        page.meta["hide"] = ["toc"]
 
 
 def link(code: str, up: str, page: str) -> str | None:
@@ -138,8 +141,17 @@ def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
     if uri == "lectures.md":
         seen: set[str] = set()
         html = ROW.sub(lambda m: m[0] if m[1] in seen else seen.add(m[1]) or f'<td id="{m[1]}">{m[1]}</td>', html)
-        html = html.replace("<table>", '<table class="wide">')
+    if uri in ("lectures.md", "errata.md"):
+        html = re.sub(r"<table>.*?</table>", labelled, html, flags=re.DOTALL)
     return linked(html, uri)
+
+
+def labelled(table: re.Match[str]) -> str:
+    """A table whose cells know their columns, so that a narrow screen can show each row as a card."""
+    heads = re.findall(r"<th>(.*?)</th>", table[0])
+    count = itertools.count()
+    text = re.sub(r"<td(?=[ >])", lambda _: f'<td data-label="{heads[next(count) % len(heads)]}"', table[0])
+    return text.replace("<table>", '<table class="wide">')
 
 
 def on_post_build(config: Any) -> None:
