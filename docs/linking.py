@@ -89,7 +89,7 @@ def on_files(files: Files, config: Any) -> None:
         files.append(File.generated(config, test_page(path), content=listing(path)))
 
 
-def on_pre_page(page: Any, config: Any, files: Files) -> None:
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> None:
     """Pages of tests are not searched, and have no menu beside them; the wide map of the lectures has no contents."""
     if page.file.src_uri.startswith("source/"):
         page.meta["search"] = {"exclude": True}
@@ -150,7 +150,8 @@ def labelled(table: re.Match[str]) -> str:
     """A table whose cells know their columns, so that a narrow screen can show each row as a card."""
     heads = re.findall(r"<th>(.*?)</th>", table[0])
     count = itertools.count()
-    text = re.sub(r"<td(?=[ >])", lambda _: f'<td data-label="{heads[next(count) % len(heads)]}"', table[0])
+    text = table[0].replace("<td>–</td>", '<td class="none">–</td>')
+    text = re.sub(r"<td(?=[ >])", lambda _: f'<td data-label="{heads[next(count) % len(heads)]}"', text)
     return text.replace("<table>", '<table class="wide">')
 
 
