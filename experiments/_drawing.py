@@ -54,6 +54,13 @@ def draw_band(axes: Any, at: np.ndarray, values: np.ndarray, colour: str, **line
     axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
 
 
+def plain_numbers(*axes: Any) -> None:
+    """Numbers such as 0.001 at the ticks of logarithmic axes, where matplotlib would write formulae."""
+    for axis in axes:
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(lambda value, _: "")
+
+
 def label(colour: str, name: str, **line: Any) -> Any:
     """An entry of the legend."""
     from matplotlib.lines import Line2D
@@ -68,7 +75,8 @@ def spread(values: Any, digits: int = 3) -> str:
     '0.6 ± 0.1'
     """
     values = np.asarray(values, float)
-    return f"{values.mean():.{digits}g} ± {values.std(ddof=1):.2g}"
+    deviation = values.std(ddof=1)
+    return f"{values.mean():.{digits}g} ± {deviation:.{3 if deviation >= 100 else 2}g}"
 
 
 def draw_curves(path: Path, title: str, curves: Mapping[str, Curves], across: str, up: str, low: float) -> None:

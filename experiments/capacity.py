@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import fnnet
-from experiments._drawing import COLOURS, draw_band, drawing, label, spread
+from experiments._drawing import COLOURS, draw_band, drawing, label, plain_numbers, spread
 from experiments.running import Claim, Options, main
 from fnnet import data, hp, losses, nn, optim
 
@@ -129,9 +129,6 @@ def cross_validated(key: Any) -> np.ndarray:
 
 def draw(options: Options, claims: dict[str, str], errors: Any, chosen: np.ndarray, wide: Any, sets: int) -> None:
     """Two figures: the lecture's curves, and what is beyond."""
-    from matplotlib.ticker import FuncFormatter
-
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
     names = ("training", "test", "bias²", "variance")
     colours = dict(zip(names, (COLOURS[0], COLOURS[2], COLOURS[3], COLOURS[1]), strict=True))
     handles = [label(colours[name], f"{name} error" if name in names[:2] else name) for name in names]
@@ -157,7 +154,7 @@ def draw(options: Options, claims: dict[str, str], errors: Any, chosen: np.ndarr
             axes.axhline(NOISE**2, color=COLOURS[7], linestyle="--", linewidth=1)
             axes.set(yscale="log", xlabel="degree of the polynomial (capacity)", ylim=(1.5e-3, 30))
             axes.set_xticks(DEGREES)
-            axes.yaxis.set_major_formatter(plain)
+            plain_numbers(axes.yaxis)
         left.set_ylabel("mean squared error")
         for degree, count in zip(*np.unique(chosen, return_counts=True), strict=True):
             left.annotate(count, (degree, 2.5e-3), ha="center", weight="bold")
@@ -177,7 +174,7 @@ def draw(options: Options, claims: dict[str, str], errors: Any, chosen: np.ndarr
         axes.axvline(EXAMPLES, color=COLOURS[7], linestyle="--", linewidth=1)
         axes.annotate("as many units as examples", (EXAMPLES * 1.04, 0.02), color=COLOURS[6])
         axes.set(xscale="log", yscale="log", xlabel="hidden units (capacity)", ylabel="mean squared error")
-        axes.yaxis.set_major_formatter(plain)
+        plain_numbers(axes.yaxis)
         axes.set_xticks([2, 4, 8, 16, 24, 40, 90, 240], [2, 4, 8, 16, 24, 40, 90, 240])
         axes.minorticks_off()
         axes.set_ylim(bottom=1e-3)

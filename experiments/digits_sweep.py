@@ -17,7 +17,6 @@ Source: lecture 001, 1.4 to 1.8; the data are scikit-learn's.
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -26,7 +25,6 @@ import fnnet
 from experiments._drawing import COLOURS, drawing, label, spread
 from experiments.running import Claim, Options, main
 from fnnet import data, hp, losses, metrics, nn, optim
-from fnnet.cli.reporting import page_of
 
 RIGHT = {False: 0.94, True: 0.92}
 """Accuracy on the test part that the chosen networks have to reach on average, by default and after few epochs."""
@@ -68,7 +66,7 @@ def experiment(options: Options) -> Claim:
             progress=False,
             out=folder,
         )
-        page_of(Path(folder), options.out / "digits_sweep.html")
+        fnnet.write_report(folder, options.out / "digits_sweep.html")
         outputs = swept.predict(test.inputs)
     swept.plot(options.out / "digits_sweep.png")
     table = swept.table.assign(test=(outputs.argmax(axis=-1) == test.targets).mean(axis=-1))

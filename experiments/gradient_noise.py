@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import fnnet
-from experiments._drawing import COLOURS, draw_band, drawing, spread
+from experiments._drawing import COLOURS, draw_band, drawing, plain_numbers, spread
 from experiments.running import Claim, Options, main
 from fnnet import data, hp, losses, nn, optim, stats
 from fnnet.types import Array, PyTree
@@ -164,8 +164,7 @@ def draw(
             draw_band(loss, at, runs, colour, label=name)
         loss.set(xscale="log", yscale="log", xlabel="updates k by single examples", ylabel="loss above its minimum")
         loss.set_title(f"Least squares, {ROWS} rows, learning rates from {RATE}")
-        for axis in (variance.yaxis, loss.yaxis, loss.xaxis):
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
+        plain_numbers(variance.yaxis, loss.yaxis, loss.xaxis)
         for axes in panels[0]:
             axes.legend()
 

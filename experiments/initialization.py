@@ -36,7 +36,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import fnnet
-from experiments._drawing import COLOURS, draw_band, drawing, label, spread
+from experiments._drawing import COLOURS, draw_band, drawing, label, plain_numbers, spread
 from experiments.running import Claim, Options, main
 from fnnet import analysis, data, errors, hp, losses, metrics, nn, optim
 from fnnet.nn import initializers
@@ -172,9 +172,6 @@ def trained(options: Options, key: Any) -> tuple[dict[tuple[str, str], Any], flo
 
 def draw(options: Options, claims: dict[str, str], found: Any, curves: Any, lengths: np.ndarray, draws: int) -> None:
     """Three figures: variances by layer, training, and the two ways to fail."""
-    from matplotlib.ticker import FuncFormatter
-
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
     shown = [name for name in COLOUR if name not in ("zeros", "constant 1/n")]
     handles = [label(COLOUR[name], name) for name in shown]
     where = f"{LAYERS} layers of {WIDTH} units, inputs with variance 1; lines: means of {draws} draws, bands: ranges"
@@ -185,7 +182,7 @@ def draw(options: Options, claims: dict[str, str], found: Any, curves: Any, leng
                 for name in shown:
                     draw_band(axes, np.arange(1, LAYERS + 1), found[act][name][side], COLOUR[name])
                 axes.set(yscale="log", title=f"variance of {side}, {'ReLU' if act == 'relu' else act}")
-                axes.yaxis.set_major_formatter(plain)
+                plain_numbers(axes.yaxis)
         small = found["tanh small"]["Glorot"]["activations"]
         draw_band(panels[1, 0], np.arange(1, LAYERS + 1), small, COLOUR["Glorot"], linestyle=":")
         panels[1, 0].annotate("Glorot, small inputs", (5.5, small.mean() / 400), color=COLOUR["Glorot"], ha="center")
@@ -204,7 +201,7 @@ def draw(options: Options, claims: dict[str, str], found: Any, curves: Any, leng
         left.set(yscale="log", xlabel="layer k", ylabel="length of the signal", xlim=(0.8, LAYERS + 2.2))
         for axes in (left, right):
             axes.set_xticks(range(2, LAYERS + 1, 2))
-        left.yaxis.set_major_formatter(plain)
+        plain_numbers(left.yaxis)
         for name in ("N(0, 1)", "He as printed", "He", "Glorot"):
             flat = found["tanh"][name]["flat"]
             draw_band(right, np.arange(1, LAYERS + 1), flat, COLOUR[name])

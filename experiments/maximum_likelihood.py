@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments._drawing import COLOURS, draw_band, drawing, spread
+from experiments._drawing import COLOURS, draw_band, drawing, plain_numbers, spread
 from experiments.running import Claim, Options, main
 from fnnet import losses, optim, stats
 from fnnet.types import Array
@@ -172,7 +172,7 @@ def draw(options: Options, found: Found, theory: dict[str, np.ndarray], seeds: i
             axes.legend(loc="best")
             for axis in (axes.xaxis, axes.yaxis):
                 if axis.get_scale() == "log":
-                    axis.set_major_formatter(lambda value, _: f"{value:g}")
+                    plain_numbers(axis)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments._drawing import COLOURS, draw_band, drawing
+from experiments._drawing import COLOURS, draw_band, drawing, plain_numbers
 from experiments.running import Claim, Options, main
 from fnnet import optim
 
@@ -160,8 +160,7 @@ def draw(where: Any, title: str, count: int, paths: np.ndarray, settings: dict[s
         axes.plot(*START, "o", color=COLOURS[6], markersize=5, zorder=5)
         axes.set(xlabel="x", ylabel="y", xlim=(-1.8, 1.9), ylim=(-0.4, 1.2))
         panels[1, 1].set(xscale="log", yscale="log", ylim=(1e-8, 1e3), xlabel="step (the start is 1)", ylabel="loss")
-        for axis in (panels[1, 1].xaxis, panels[1, 1].yaxis):
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
+        plain_numbers(panels[1, 1].xaxis, panels[1, 1].yaxis)
         panels[1, 1].legend(loc="lower left", fontsize=7.5)
 
 

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments._drawing import COLOURS, draw_band, drawing, label
+from experiments._drawing import COLOURS, draw_band, drawing, label, plain_numbers
 from experiments.running import Claim, Options, main
 from fnnet import optim
 
@@ -127,8 +127,8 @@ def draw(
         axes.plot(line, line**2, "--", color=COLOURS[6], linewidth=1)
         axes.set(xscale="log", yscale="log", xlabel="error before the step", ylabel="error after the step")
         axes.set_title("near a minimum of another function")
+        plain_numbers(axes.xaxis, axes.yaxis)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_major_locator(LogLocator(10, numticks=6))
             axis.set_minor_locator(NullLocator())
         axes = panels[0, 2]

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import fnnet
-from experiments._drawing import COLOURS, draw_band, drawing, label, spread
+from experiments._drawing import COLOURS, draw_band, drawing, label, plain_numbers, spread
 from experiments.running import Claim, Options, main
 from fnnet import analysis, data, errors, hp, losses, metrics, nn, optim, stats
 
@@ -149,7 +149,7 @@ def largest(accuracies: np.ndarray, rates: np.ndarray) -> np.ndarray:
 
 def draw_valleys(options: Options, title: str, found: Any, left: np.ndarray) -> None:
     """Level curves before and after, and what is left of the loss by learning rate."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
+    from matplotlib.ticker import LogLocator
 
     handles = [
         label(COLOURS[7], "level curves, the loss 10 times as large each"),
@@ -175,12 +175,12 @@ def draw_valleys(options: Options, title: str, found: Any, left: np.ndarray) -> 
         axes.annotate("after", (2e-3, 0.5), color=AFTER)
         axes.set(xscale="log", ylim=(0, 1.3), xlabel="learning rate", title=f"loss left after {STEPS} steps")
         axes.xaxis.set_major_locator(LogLocator(numticks=6))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        plain_numbers(axes.xaxis)
 
 
 def draw_rates(options: Options, title: str, wine: np.ndarray, wine_rates: Any, digits: np.ndarray, rates: Any) -> None:
     """Accuracies at the end by learning rate: wine before and after, digits without and with batch normalisation."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
+    from matplotlib.ticker import LogLocator
 
     handles = [label(BEFORE, "raw inputs"), label(AFTER, "normalised inputs"), label(BATCH, "batch normalisation, too")]
     where = f"Accuracy at the end on validation data, gradient descent; means and ranges of {digits.shape[-2]} seeds"
@@ -197,8 +197,7 @@ def draw_rates(options: Options, title: str, wine: np.ndarray, wine_rates: Any, 
                 draw_band(axes, at, accuracies[..., -1].T, colour, marker="o", markersize=3)
             axes.set(xscale="log", ylim=(0, 1), xlabel="learning rate", title=name)
             axes.xaxis.set_major_locator(LogLocator(numticks=6))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+            plain_numbers(axes.xaxis)
         panels[0, 0].set_ylabel("accuracy")
 
 

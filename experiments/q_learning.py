@@ -28,7 +28,7 @@ import numpy as np
 from jax import lax
 
 from experiments import _cart_pole as cart_pole
-from experiments._drawing import COLOURS, drawing, label
+from experiments._drawing import COLOURS, drawing, label, plain_numbers
 from experiments.running import Claim, Options, main
 from fnnet import nn, optim, stats
 from fnnet.types import Array, PyTree
@@ -187,7 +187,7 @@ def draw(options: Options, returns: np.ndarray, squares: np.ndarray, updates: in
         panels[0, 0].axhline(LEAST[options.quick], color="#767676", linewidth=1, linestyle=":")
         panels[0, 0].annotate("asked for", (updates, LEAST[options.quick] - 4), ha="right", va="top", color="#767676")
         panels[0, 1].set(ylabel="squared temporal difference, in training", yscale="log")
-        panels[0, 1].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        plain_numbers(panels[0, 1].yaxis)
 
 
 if __name__ == "__main__":

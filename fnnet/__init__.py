@@ -2,7 +2,7 @@
 
 from fnnet import analysis, calculus, data, errors, losses, metrics, nn, optim, report, stats
 from fnnet._version import __version__
-from fnnet.sweeps import Ensemble, OptunaSearch, Plan, Sweep, ensemble, plan, schedulers, sweep
+from fnnet.sweeps import Ensemble, OptunaSearch, Plan, Sweep, ensemble, plan, schedulers, sweep, write_report
 from fnnet.sweeps import space as hp
 from fnnet.train import EarlyStopping, History, Learner, Run, Training, TrainState, fit, load, loggers, training
 
@@ -37,4 +37,5 @@ __all__ = [
     "stats",
     "sweep",
     "training",
+    "write_report",
 ]

@@ -51,12 +51,11 @@ def sweep(
         from fnnet.cli.preparing import use_every_core
 
         use_every_core()
-        from fnnet import hp, report
+        from fnnet import hp, report, write_report
         from fnnet import sweep as run_sweep
         from fnnet.cli.perceptron import Perceptron
         from fnnet.cli.preparing import prepare
         from fnnet.cli.printing import best_rows, described
-        from fnnet.cli.reporting import page_of
         from fnnet.errors import require
 
         default = {
@@ -89,7 +88,7 @@ def sweep(
                 swept.run(best["trial"], best["seed"]), parts, f"Trial {best['trial']}, seed {best['seed']}"
             )
             note_tested(folder, len(parts.test), {"best": tested, **tell_ensemble(swept, parts)})
-            page_of(folder)
+            write_report(folder)
         else:
             typer.echo("No run has a score, so there is no best one and nothing to draw.", err=True)
         tell_files(folder, started)

@@ -16,9 +16,6 @@ import typer
 if TYPE_CHECKING:
     from fnnet.cli.preparing import Parts
 
-TESTED = "tested.json"
-"""The file with what came of the test rows."""
-
 SHOWN = 10
 """How many of the best runs of a sweep are shown, and averaged."""
 
@@ -74,6 +71,8 @@ def tell_ensemble(swept: Any, parts: Parts) -> dict[str, dict[str, float]]:
 
 def note_tested(folder: Path, rows: int, found: dict[str, dict[str, float]]) -> None:
     """Writes down what was found on the test rows, for the page."""
+    from fnnet.sweeps.pages import TESTED
+
     text = json.dumps({"rows": rows, "scores": found}, indent=2) + "\n"
     (folder / TESTED).write_text(text, encoding="utf-8")
 

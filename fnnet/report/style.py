@@ -167,8 +167,8 @@ def _inches(text: str, *, size: float, weight: str = "normal") -> float:
     from matplotlib.textpath import TextPath
 
     font = FontProperties(family="DejaVu Sans", weight=weight)
-    # Measured at a large size, where hinting does not matter, and scaled down.
-    return float(TextPath((0, 0), text, size=100, prop=font, usetex=False).get_extents().width) / 100 * size / 72
+    # Measured at a large size and scaled down; at its own size hinting makes it up to three hundredths wider.
+    return 1.03 * float(TextPath((0, 0), text, size=100, prop=font, usetex=False).get_extents().width) / 100 * size / 72
 
 
 def save_figure(where: str, figure: Any, path: str | PathLike[str] | None) -> None:
