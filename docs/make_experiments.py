@@ -99,7 +99,8 @@ def page() -> str:
     for name, text in found.items():
         outcome = record(name)
         seen = "" if outcome is None else "yes" if outcome["seen"] else "no"
-        lines.append(f"| [{name}](#{name}) | {' '.join(text.partition(chr(10) * 2)[0].split())} | {seen} |")
+        first = " ".join(text.partition("\n\n")[0].split()).replace("|", r"\|")
+        lines.append(f"| [{name}](#{name}) | {first} | {seen} |")
     parts = [HEAD.strip(), "\n".join(lines), *(section(name, text, list(found)) for name, text in found.items())]
     return "\n\n".join(parts) + "\n"
 
