@@ -15,17 +15,23 @@ SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Source|Note|Examp
 def is_equation(paragraph: str) -> bool:
     """Whether a paragraph of a docstring stands for itself in plain notation, and not for a sentence."""
     lines = paragraph.splitlines()
-    if paragraph.startswith((">>>", "- ", "* ", "```")) or SECTION.match(paragraph) or paragraph.rstrip().endswith("."):
+    if (
+        paragraph.startswith((">>>", "- ", "* ", "```"))
+        or SECTION.match(paragraph)
+        or paragraph.rstrip().endswith((".", ":"))
+    ):
         return False
     signed = sum(bool(SIGNS.search(line)) for line in lines)
     wordy = sum(len(WORDS.findall(line)) for line in lines)
-    return signed > 0 and signed >= len(lines) - 1 and wordy <= 7 * len(lines) and all(len(x) < 116 for x in lines)
+    return signed > 0 and signed >= len(lines) - 1 and wordy <= 13 * len(lines) and all(len(x) < 116 for x in lines)
 
 
 def escaped(text: str) -> str:
-    """Text outside of backticks with the stars and underscores that Markdown would take for emphasis escaped."""
+    """Text outside of backticks with the signs that Markdown would take for emphasis or HTML escaped."""
     parts = re.split(r"(``.+?``|`[^`]+`)", text, flags=re.DOTALL)
-    return "".join(part if i % 2 else re.sub(r"([*_<])", r"\\\1", part) for i, part in enumerate(parts))
+    return "".join(
+        part if i % 2 else re.sub(r"([*_])", r"\\\1", part.replace("<", "&lt;")) for i, part in enumerate(parts)
+    )
 
 
 def section(paragraph: str) -> str:
