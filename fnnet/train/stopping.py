@@ -46,14 +46,15 @@ def check_early_stopping(where: str, wanted: Any) -> EarlyStopping | None:
     """The rule that an argument means: a number alone is the patience."""
     if wanted is None:
         return None
+    name = "patience"
     if isinstance(wanted, int | np.integer) and not isinstance(wanted, bool):
-        wanted = EarlyStopping(int(wanted))
+        name, wanted = "early_stopping", EarlyStopping(int(wanted))
     if not isinstance(wanted, EarlyStopping):
         raise StructureError(
             where,
             f"early_stopping is {wanted!r}, but a number of evaluations or fnnet.EarlyStopping(patience=…) is needed.",
         )
-    check_number(where, "early_stopping (its patience)", wanted.patience, low=1)
+    check_number(where, name, wanted.patience, low=1)
     check_number(where, "min_change", wanted.min_change, low=0.0)
     return wanted
 

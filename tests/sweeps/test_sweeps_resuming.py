@@ -12,6 +12,8 @@ from fnnet import errors
 from fnnet.sweeps import ledger, packs
 from fnnet.sweeps.book import Book
 
+pytestmark = pytest.mark.exact
+
 
 def tables(*sweeps):
     """Tables and histories without what follows the clock."""

@@ -71,7 +71,7 @@ def test_another_patience_compiles_nothing_new(fit_flowers, learner, compilation
 @pytest.mark.parametrize(
     ("rule", "error", "sentence"),
     [
-        (0, HyperparameterError, "early_stopping .its patience. is 0, but it has to be at least 1"),
+        (0, HyperparameterError, "early_stopping is 0, but it has to be at least 1"),
         (fnnet.EarlyStopping(3, -1.0), HyperparameterError, "min_change is -1"),
         ("soon", StructureError, "early_stopping is 'soon'"),
     ],

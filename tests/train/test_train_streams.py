@@ -11,6 +11,8 @@ from fnnet import data
 from fnnet.errors import DataError, StructureError
 from fnnet.train import feeding
 
+pytestmark = pytest.mark.exact
+
 
 @pytest.mark.parametrize("window", [1, 3, 1000])
 def test_a_stream_gives_the_run_of_the_same_data_in_memory(
