@@ -79,7 +79,9 @@ def _fenced(lines: list[str]) -> list[str]:
 def on_config(config: Any) -> None:
     """Learns the public names."""
     global ANCHORS
-    ANCHORS = _beside("make_reference").anchors()
+    reference = _beside("make_reference")
+    ANCHORS = reference.anchors()
+    ANCHORS |= {name: f"fnnet.errors.{name}" for name in reference.public("fnnet.errors") if name[0].isupper()}
 
 
 def on_files(files: Files, config: Any) -> None:
@@ -103,7 +105,7 @@ def link(code: str, up: str, page: str) -> str | None:
     bare = html.unescape(code).partition("(")[0]
     usual = f"optim.{bare}" if page == "optimizers.md" else bare
     for name in (bare, usual):
-        if name in ANCHORS and "." in name:
+        if name in ANCHORS and ("." in name or name[0].isupper()):
             return f'<autoref identifier="{ANCHORS[name]}"><code>{code}</code></autoref>'
     if (match := re.fullmatch(r"docs/(\w+)\.md", bare)) and match[1] in PAGES:
         return f'<a href="{up}{match[1]}.html">{match[1]}</a>'

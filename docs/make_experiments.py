@@ -46,12 +46,12 @@ def docstrings() -> dict[str, str]:
     return {p.stem: ast.get_docstring(ast.parse(p.read_text())) or "" for p in sorted(files) if p.stem != "running"}
 
 
-def figures(name: str, names: list[str]) -> list[Path]:
-    """The figures of an experiment: those that begin with its name, and with no longer name of another."""
-    found = [p for p in IMAGES.glob(f"{name}*") if p.suffix in {".png", ".gif"}]
-    other = [n for n in names if n != name and n.startswith(name)]
-    mine = [p for p in found if re.match(rf"{name}(_|$)", p.stem) and not any(p.stem.startswith(n) for n in other)]
-    return sorted(mine, key=lambda path: (path.stem, path.suffix != ".png"))
+def figures(name: str) -> list[Path]:
+    """The figures of an experiment that are there: those that its source names, each with its film if it has one."""
+    source = (DOCS.parent / "experiments" / f"{name}.py").read_text()
+    stems = dict.fromkeys(re.findall(r"\b(\w+)\.png\"", source))
+    paths = [IMAGES / f"{stem}{suffix}" for stem in stems for suffix in (".png", ".gif")]
+    return [path for path in paths if path.exists()]
 
 
 def record(name: str) -> dict[str, Any] | None:
@@ -76,14 +76,14 @@ def said(found: dict[str, Any] | None) -> str:
     return f"**{'Seen' if found['seen'] else 'Not seen'}** ({circumstances}): {found['words']}"
 
 
-def section(name: str, docstring: str, names: list[str]) -> str:
+def section(name: str, docstring: str) -> str:
     """The part of the page about one experiment."""
     first, _, rest = docstring.partition("\n\n")
     shown = ", ".join(f"[{row}](lectures.md#{row})" for row in rows(name))
     parts = [f"## {TITLES.get(name, name.replace('_', ' ').capitalize())} {{ #{name} }}"]
     parts.append(f"**{' '.join(first.split())}** `python -m experiments.{name}`" + (f"; rows {shown}" if shown else ""))
     parts.append(said(record(name)))
-    for path in figures(name, names):
+    for path in figures(name):
         parts.append(f"![What {name} has drawn: {path.stem.replace('_', ' ')}](images/{path.name}){{ loading=lazy }}")
     parts.append(rest)
     measured = DOCS / "measured" / f"{name}.md"
@@ -101,7 +101,7 @@ def page() -> str:
         seen = "" if outcome is None else "yes" if outcome["seen"] else "no"
         first = " ".join(text.partition("\n\n")[0].split()).replace("|", r"\|")
         lines.append(f"| [{name}](#{name}) | {first} | {seen} |")
-    parts = [HEAD.strip(), "\n".join(lines), *(section(name, text, list(found)) for name, text in found.items())]
+    parts = [HEAD.strip(), "\n".join(lines), *(section(name, text) for name, text in found.items())]
     return "\n\n".join(parts) + "\n"
 
 
