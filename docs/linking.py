@@ -153,6 +153,7 @@ def labelled(table: re.Match[str]) -> str:
     heads = re.findall(r"<th>(.*?)</th>", table[0])
     count = itertools.count()
     text = table[0].replace("<td>–</td>", '<td class="none">–</td>')
+    text = re.sub(r'(<a href="images/[^>]*>)(\w+)', lambda m: m[1] + m[2].replace("_", "_<wbr>"), text)
     text = re.sub(r"<td(?=[ >])", lambda _: f'<td data-label="{heads[next(count) % len(heads)]}"', text)
     return text.replace("<table>", '<table class="wide">')
 

@@ -22,6 +22,7 @@ def programs(page):
 PAGES = [path.name for path in sorted(DOCS.glob("*.md")) if programs(path.name)]
 
 
+@pytest.mark.slow  # trains small networks as the pages do; 17 s for all of them
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "programs.md"])
 def test_the_programs_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -41,6 +42,7 @@ def test_the_page_of_the_two_programs_has_those_of_the_readme():
     assert told[: len(known)] == known  # and test_docs.py runs them
 
 
+@pytest.mark.slow  # differentiates through twenty steps of training
 def test_what_the_page_of_the_two_programs_adds_runs():
     *_, before = [code for code, _, _ in programs("programs.md") if "def learner" in code]
     names = {}
