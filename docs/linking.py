@@ -32,6 +32,7 @@ TEST = re.compile(r"<code>(tests/[\w/]+\.py)</code>(?:: (\w+))?")
 CODE = re.compile(r"<code>([^<]+)</code>")
 PROTECTED = re.compile(r"(<pre\b.*?</pre>|<a\b.*?</a>|<h1\b.*?</h1>)", re.DOTALL)
 ROW = re.compile(r"<td>([A-G]\d+)</td>")
+ANCHORS: dict[str, str] = {}
 
 
 def _beside(name: str) -> ModuleType:
