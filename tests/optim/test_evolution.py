@@ -85,6 +85,7 @@ def test_mutation_changes_coordinates_with_the_probability_and_by_the_scale():
     np.testing.assert_array_equal(mutate(coins, noise, members, 1.0, jnp.float32(0.5)), members + 0.5 * noise)
 
 
+@pytest.mark.exact  # they are evaluated again, in other places of the population
 def test_the_elites_live_on_with_their_values_and_the_best_is_where_the_parameters_are():
     optimizer = optim.genetic(12, elites=3)
     x = jnp.array([1.0, -2.0, 0.5])
