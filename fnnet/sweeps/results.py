@@ -186,6 +186,8 @@ class Sweep:
     def ensemble(self, top: int = 10, *, combine: Any = None) -> Ensemble:
         """The mean of the best runs, with its own score on the validation data: steadier than any one run.
 
+        With folds there is no score: no rows were for validation in all of the runs, and each row was seen by most.
+
         Args:
             top: how many.
             combine: makes one output of those of all runs, (runs, examples, …); a mean that suits the loss unless told.
