@@ -14,7 +14,6 @@ _OPTIONS = {
     "target=...": "--target COLUMN",
     "missing=": "--missing ",
     "early_stopping is": "--early-stopping is",
-    "early_stopping is": "--early-stopping is",
     "checkpoint=.": "--checkpoint.",
     "checkpoint=": "--checkpoint ",
     "by resume=True": "by --resume",
