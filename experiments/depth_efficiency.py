@@ -23,6 +23,7 @@ Source: lecture 002, "Shallow vs. deep networks", Figure 20.2.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -153,12 +154,11 @@ def experiment(options: Options) -> Claim:
     fewer = bool((ahead > 0).all()) and bool((ahead.mean(axis=1) >= AHEAD).all())
     seen = fewer and (order or not options.full)
     means = ", ".join(f"{value:,.0f}" if np.isfinite(value) else "never" for value in needed.mean(axis=1))
-    depths = ", ".join(map(str, setting.layers[:-1])) + f" and {setting.layers[-1]}"
-    parts = " and ".join(f"{100 * part:.0f} %" for part in ahead.mean(axis=1))
+    depths = listed(setting.layers)
     words = (
         f"{100 * setting.right:.0f} % of {setting.rows} random labels are right after {means} epochs of {RATE} with "
-        f"{depths} hidden layers (means of {setting.seeds} seeds); the deeper ones need {parts} fewer than the "
-        f"shallowest, fewer in {(ahead > 0).sum()} of {ahead.size} pairs (asked for: {100 * AHEAD:.0f} % each, all"
+        f"{depths} hidden layers (means of {setting.seeds} seeds); the deeper ones need {in_words(ahead)} fewer than "
+        f"the shallowest, fewer in {(ahead > 0).sum()} of {ahead.size} pairs (asked for: {100 * AHEAD:.0f} % each, all"
         f"{', each fewer than the one before' if options.full else ''}); each "
         f"{'is' if order else 'is not'} ahead of the one before"
     )
@@ -206,15 +206,24 @@ def short_steps(
     return float(apart.max()), found
 
 
+def listed(values: Sequence[Any]) -> str:
+    """``2, 3 and 4``."""
+    return " and ".join(filter(None, [", ".join(map(str, values[:-1])), str(values[-1])]))
+
+
+def in_words(ahead: np.ndarray) -> str:
+    """By how much each deeper network is ahead on average: ``21, 31 and 30 %``."""
+    return f"{listed([f'{100 * part:.0f}' for part in ahead.mean(axis=1)])} %"
+
+
 def draw(
     path: Path, setting: Setting, at: np.ndarray, accuracy: np.ndarray, needed: np.ndarray, true: np.ndarray | None,
     ahead: np.ndarray, seen: bool, apart: float,
 ) -> None:  # fmt: skip
     """Wrong labels against epochs, the epochs needed by each seed, and the same on true labels."""
     share = f"{100 * setting.right:.0f} %"
-    fewer = " and ".join(f"{100 * part:.0f} %" for part in ahead.mean(axis=1))
     title = (
-        f"Networks with {', '.join(map(str, setting.layers[1:]))} hidden layers learn random labels in {fewer} fewer "
+        f"Networks with {listed(setting.layers[1:])} hidden layers learn random labels in {in_words(ahead)} fewer "
         f"epochs than an equally large one with {setting.layers[0]}"
         if seen
         else "Deeper networks of the same size did not learn random labels in fewer epochs this time"
