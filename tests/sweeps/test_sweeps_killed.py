@@ -43,7 +43,7 @@ swept = fnnet.sweep(
 print("ends", flush=True)
 """
 EPOCHS = {"none": 6_000, "halving": 12_000}
-KILLS = {"none": 20, "halving": 5}
+KILLS = {"none": 20, "halving": 3}
 
 
 def start(tmp_path, folder, scheduler, compiles=True):
