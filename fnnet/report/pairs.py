@@ -284,4 +284,6 @@ def _draw_scale(axes: Any, view: View, runs: Runs, *, upright: bool) -> None:
     axis.set_ticks(ticks, [number(tick) for tick in ticks])
     axis.set_ticks([], minor=True)
     (axes.yaxis.tick_right if upright else axes.xaxis.tick_bottom)()
-    axes.set_title(f"median\n{words(runs.monitor)}" if upright else f"median {words(runs.monitor)}", fontsize=9)
+    # A word a line over the narrow bar, so that a long name is not cut off at the figure's edge.
+    name = f"median {words(runs.monitor)}"
+    axes.set_title(name.replace(" ", "\n") if upright else name, fontsize=9)
