@@ -14,7 +14,7 @@ import fnnet
 
 ROOT = pathlib.Path(fnnet.__file__).parent
 FLOORS = {
-    **dict.fromkeys(["types", "trees", "errors", "recipes", "calling", "draws", "_version"], 0),
+    **dict.fromkeys(["types", "trees", "errors", "recipes", "calling", "draws", "precision", "_version"], 0),
     **dict.fromkeys(["nn", "losses", "metrics", "stats", "optim", "data", "report"], 1),
     **dict.fromkeys(["train", "calculus", "analysis"], 2),
     "sweeps": 3,

@@ -9,7 +9,7 @@ import numpy as np
 
 from fnnet.analysis.pieces import joints
 from fnnet.analysis.regions import corners, linear_regions
-from fnnet.analysis.stages import Stages, stages_of
+from fnnet.analysis.stages import Stages, of_stages
 from fnnet.errors import HyperparameterError, check_key, check_size, within
 from fnnet.nn.base import LayerLike
 from fnnet.report.style import plural
@@ -25,16 +25,22 @@ _APART = 1e-10
 class RegionCount(NamedTuple):
     """How many linear regions there are; ``exact`` is False for a lower bound. ``points`` were looked at, 0 if exact.
 
+    Of stacked models, ``regions`` is an array (models,).
+
     >>> print(RegionCount(7, True, 0), RegionCount(312, False, 1000), sep="; ")
     7 linear regions; at least 312 linear regions, met by 1000 points
+    >>> print(RegionCount(np.array([4, 7]), True, 0))
+    4 to 7 linear regions in 2 models
     """
 
-    regions: int
+    regions: Any
     exact: bool
     points: int
 
     def __str__(self) -> str:
-        said = plural(self.regions, "linear region")
+        said = plural(int(np.max(self.regions)), "linear region")
+        if np.ndim(self.regions):
+            said = f"{np.min(self.regions)} to {said} in {plural(len(self.regions), 'model')}"
         return said if self.exact else f"at least {said}, met by {plural(self.points, 'point')}"
 
 
@@ -51,14 +57,15 @@ def count_linear_regions(
 
     Args:
         model: a layer from (batch, inputs) whose activations are piecewise linear.
-        params: its parameters.
+        params: its parameters, or those of several models, stacked.
         box: ((low, high), …), an interval an input, finite.
-        model_state: of the layers, where they have one.
+        model_state: of the layers, where they have one; stacked like the parameters.
         points: how many are drawn, if there are more than two inputs.
         key: random key by which they are drawn; needed there.
 
     Returns:
-        `RegionCount` with ``regions``, whether it is ``exact``, and the number of ``points``.
+        `RegionCount` with ``regions``, an array (models,) for stacked ones, whether it is ``exact``, and the number of
+        ``points``.
 
     Raises:
         StructureError: the model is not piecewise linear, jumps, or is traced; ``key`` is no random key.
@@ -79,10 +86,10 @@ def count_linear_regions(
     with within(where):
         if len(low) == 1:
             found = joints(model, params, float(low[0]), float(high[0]), model_state=model_state)
-            return RegionCount(len(found.slopes), True, 0)
+            return RegionCount(_counted(np.isfinite(found.positions).sum(axis=-1) + 1), True, 0)
         if len(low) == 2:
             regions = linear_regions(model, params, box, model_state=model_state).regions
-            return RegionCount(int(regions.max()) + 1, True, 0)
+            return RegionCount(_counted(regions.max(axis=-1) + 1), True, 0)
     check_size(where, "points", points)
     if key is None:
         raise HyperparameterError(
@@ -90,9 +97,13 @@ def count_linear_regions(
             f"with {len(low)} inputs regions are not counted but met by random points. Pass key=jax.random.key(0).",
         )
     check_key(where, key)
-    stages = stages_of(where, model, params, model_state, (len(low),))
-    drawn = np.asarray(jax.random.uniform(key, (points, len(low))), np.float64)
-    return RegionCount(_maps_met(stages, low + drawn * (high - low)), False, points)
+    drawn = low + np.asarray(jax.random.uniform(key, (points, len(low))), np.float64) * (high - low)
+    found = of_stages(where, model, params, model_state, low.shape, lambda stages: _maps_met(stages, drawn))
+    return RegionCount(found, False, points)
+
+
+def _counted(number: Any) -> Any:
+    return number if np.ndim(number) else int(number)
 
 
 def _maps_met(stages: Stages, points: np.ndarray) -> int:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnnet.analysis.stages import Stages, stages_of
+from fnnet.analysis.stages import Stages, of_stages
 from fnnet.errors import HyperparameterError, ShapeError, check_number
 from fnnet.nn.base import LayerLike
 from fnnet.types import PyTree
@@ -20,6 +20,7 @@ class LinearPieces(NamedTuple):
 
     ``positions`` (joints,) are the t of the joints, ``points`` (joints, *input) the inputs there, ``values``
     (joints, *output) the outputs there, and ``slopes`` (joints + 1, *output) the derivatives by t between them.
+    Of stacked models there is an axis of models before these, and rows of those with fewer joints end in NaN.
     """
 
     positions: np.ndarray
@@ -32,7 +33,8 @@ class Joints(NamedTuple):
     """Where a function of one number bends: ``positions`` (joints,) in order, ``values`` (joints, *output) there.
 
     ``slopes`` (joints + 1, *output) are the derivatives of the pieces between them, from left to right. ``ends`` (2,)
-    are those of the interval, and ``end_values`` (2, *output) the outputs there.
+    are those of the interval, and ``end_values`` (2, *output) the outputs there. Of stacked models there is an axis of
+    models before these, and rows of those with fewer joints end in NaN.
     """
 
     positions: np.ndarray
@@ -54,10 +56,10 @@ def joints(
 
     Args:
         model: a layer from (batch, 1) whose activations are piecewise linear.
-        params: its parameters.
+        params: its parameters, or those of several models, stacked.
         low: left end, finite.
         high: right end, more than ``low``. Joints at the ends do not count.
-        model_state: of the layers, where they have one.
+        model_state: of the layers, where they have one; stacked like the parameters.
         tolerance: the part of the interval below which joints are one.
 
     Returns:
@@ -82,11 +84,14 @@ def joints(
     where = "joints"
     check_interval(where, low, high)
     check_number(where, "tolerance", tolerance, low=0.0, high=1.0)
-    stages = stages_of(where, model, params, model_state, (1,))
     ends = np.array([low, high], np.float64)
-    found = _cut(where, stages, ends[:1], ends[1:], tolerance)
-    end_values = stages.output(stages.values(ends[:, None])[0]).reshape(2, *stages.output_shape)
-    return Joints(found.points[:, 0], found.values, found.slopes / (ends[1] - ends[0]), ends, end_values)
+
+    def of_one(stages: Stages) -> Joints:
+        found = _cut(where, stages, ends[:1], ends[1:], tolerance)
+        end_values = stages.output(stages.values(ends[:, None])[0]).reshape(2, *stages.output_shape)
+        return Joints(found.points[:, 0], found.values, found.slopes / (ends[1] - ends[0]), ends, end_values)
+
+    return of_stages(where, model, params, model_state, (1,), of_one)
 
 
 def linear_pieces(
@@ -98,10 +103,10 @@ def linear_pieces(
 
     Args:
         model: a layer whose activations are piecewise linear.
-        params: its parameters.
+        params: its parameters, or those of several models, stacked.
         start: one input without its batch axis, such as (features,) or (height, width, channels).
         stop: another one of the same shape.
-        model_state: of the layers, where they have one.
+        model_state: of the layers, where they have one; stacked like the parameters.
         tolerance: the part of the segment below which joints are one.
 
     Returns:
@@ -130,9 +135,12 @@ def linear_pieces(
     if not (np.isfinite(start).all() and np.isfinite(stop).all()) or (start == stop).all():
         raise HyperparameterError(where, "start and stop have to be finite and to differ, else there is no segment.")
     check_number(where, "tolerance", tolerance, low=0.0, high=1.0)
-    stages = stages_of(where, model, params, model_state, start.shape)
-    found = _cut(where, stages, start.ravel(), stop.ravel(), tolerance)
-    return found._replace(points=found.points.reshape(-1, *start.shape))
+
+    def of_one(stages: Stages) -> LinearPieces:
+        found = _cut(where, stages, start.ravel(), stop.ravel(), tolerance)
+        return found._replace(points=found.points.reshape(-1, *start.shape))
+
+    return of_stages(where, model, params, model_state, start.shape, of_one)
 
 
 def check_interval(where: str, low: Any, high: Any) -> None:

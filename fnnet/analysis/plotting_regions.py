@@ -28,7 +28,7 @@ def plot_regions(found: LinearRegions, path: str | PathLike[str] | None = None, 
         The matplotlib Figure.
 
     Raises:
-        StructureError: ``found`` is something else.
+        StructureError: ``found`` is something else, or of stacked models.
         HyperparameterError: there is no such output.
         FileError: the file cannot be written.
         MissingPackageError: matplotlib is not installed.
@@ -38,6 +38,7 @@ def plot_regions(found: LinearRegions, path: str | PathLike[str] | None = None, 
     where = "plot_regions"
     if not isinstance(found, LinearRegions):
         raise StructureError(where, f"a {type(found).__name__} was passed. Pass what analysis.linear_regions gives.")
+    _check_one(where, found.areas)
     cells = len(found.polygons)
     weights, biases = found.weights.reshape(cells, -1, 2), found.biases.reshape(cells, -1)
     _check_output(where, output, biases.shape[1])
@@ -79,7 +80,7 @@ def plot_joints(found: Joints, path: str | PathLike[str] | None = None, *, outpu
         The matplotlib Figure.
 
     Raises:
-        StructureError: ``found`` is something else.
+        StructureError: ``found`` is something else, or of stacked models.
         HyperparameterError: there is no such output.
         FileError: the file cannot be written.
         MissingPackageError: matplotlib is not installed.
@@ -89,6 +90,7 @@ def plot_joints(found: Joints, path: str | PathLike[str] | None = None, *, outpu
     where = "plot_joints"
     if not isinstance(found, Joints):
         raise StructureError(where, f"a {type(found).__name__} was passed. Pass what analysis.joints gives.")
+    _check_one(where, found.positions)
     count = len(found.positions)
     at = np.concatenate([found.ends[:1], found.positions, found.ends[1:]])
     heights = np.concatenate([found.end_values[:1], found.values, found.end_values[1:]]).reshape(count + 2, -1)
@@ -107,6 +109,15 @@ def plot_joints(found: Joints, path: str | PathLike[str] | None = None, *, outpu
         if path is not None:
             save_figure(where, figure, path)
     return figure
+
+
+def _check_one(where: str, values: np.ndarray) -> None:
+    if values.ndim > 1:
+        raise StructureError(
+            where,
+            f"this is what was found in {len(values)} stacked models, but one is drawn. Look at model i alone, with "
+            f"the parameters jax.tree.map(lambda leaf: leaf[i], params).",
+        )
 
 
 def _check_output(where: str, output: Any, count: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnnet.analysis.polygons import Polygon, area_and_length, halves, rectangle, touching
-from fnnet.analysis.stages import Stage, Stages, stages_of
+from fnnet.analysis.stages import Stage, Stages, of_stages
 from fnnet.errors import HyperparameterError, ShapeError
 from fnnet.nn.base import LayerLike
 from fnnet.types import PyTree
@@ -27,10 +27,11 @@ class LinearRegions(NamedTuple):
     ``polygons`` are the cells' corners (corners, 2), anticlockwise, ``weights`` (cells, *output, 2) and ``biases``
     (cells, *output) their maps, ``areas`` (cells,) their areas, and ``regions`` (cells,) the number of the linear
     region that each is a part of: cells that touch and have one map are one region. ``sides`` (cells, units) says
-    which units are on.
+    which units are on. Of stacked models there is an axis of models before these, ``polygons`` is a tuple a model, and
+    rows of models with fewer cells end in NaN, regions in −1 and sides in False.
     """
 
-    polygons: tuple[np.ndarray, ...]
+    polygons: tuple[Any, ...]
     weights: np.ndarray
     biases: np.ndarray
     areas: np.ndarray
@@ -48,12 +49,12 @@ def linear_regions(model: LayerLike, params: PyTree, box: Any, *, model_state: P
 
     Args:
         model: a layer from (batch, 2) whose activations are piecewise linear.
-        params: its parameters.
+        params: its parameters, or those of several models, stacked.
         box: ((low, high), (low, high)) of the two inputs, finite.
-        model_state: of the layers, where they have one.
+        model_state: of the layers, where they have one; stacked like the parameters.
 
     Returns:
-        `LinearRegions`, NumPy arrays of float64; there are ``regions.max() + 1`` of them.
+        `LinearRegions`, NumPy arrays of float64; there are ``regions.max(axis=-1) + 1`` of them.
 
     Raises:
         StructureError: the model is not piecewise linear, jumps, or is traced.
@@ -76,7 +77,10 @@ def linear_regions(model: LayerLike, params: PyTree, box: Any, *, model_state: P
             f"the box has {len(low)} axes, but polygons need two. For one input there is joints, for more "
             f"linear_pieces along a segment.",
         )
-    stages = stages_of(where, model, params, model_state, (2,))
+    return of_stages(where, model, params, model_state, (2,), lambda stages: _regions(where, stages, low, high))
+
+
+def _regions(where: str, stages: Stages, low: np.ndarray, high: np.ndarray) -> LinearRegions:
     cells, sides = _cells(where, stages, low, high)
     areas, lengths = np.array([area_and_length(cell.rows[:, :2]) for cell in cells]).T
     reach = float(np.hypot(*(high - low)))

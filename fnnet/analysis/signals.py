@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnnet.analysis.checks import checked_inputs
 from fnnet.analysis.gradients import forward_and_backward
 from fnnet.analysis.intermediates import compiled, kind
-from fnnet.errors import ShapeError, StructureError, check_key, check_size
+from fnnet.errors import ShapeError, StructureError, check_key, check_size, is_concrete
 from fnnet.nn import as_layer
 from fnnet.nn.base import LayerLike
+from fnnet.precision import as_double, double_precision
+from fnnet.recipes import split
 from fnnet.trees import wide
 from fnnet.types import Array
 
@@ -61,7 +64,7 @@ class SignalPropagation:
         if not places:
             known = ", ".join(dict.fromkeys(self.kinds))
             raise StructureError("SignalPropagation.of", f"there are no layers of kind {kind!r}, but of {known}.")
-        activations, gradients = jax.tree.map(lambda x: x[..., jnp.array(places)], (self.activations, self.gradients))
+        activations, gradients = jax.tree.map(lambda x: x[..., np.array(places)], (self.activations, self.gradients))
         chosen = tuple(self.layers[place] for place in places)
         return SignalPropagation(chosen, (kind,) * len(places), activations, gradients)
 
@@ -86,12 +89,13 @@ def signal_propagation(
     n·σ²/2 in each layer of n inputs, and that of gradients on their way back by m·σ²/2 in one of m units: it stays
     for σ² = 2/n (He). For activations that are nearly linear around 0 the factors are n·σ² and m·σ² (Glorot).
 
-    Numbers of float32 end at 1e±38, where a dozen layers may lead: a variance of 0 or infinity may be one beyond them.
-    With inputs of float64 they end at 1e±308: call it inside of ``with jax.enable_x64(True):`` alone.
+    Parameters are drawn in the precision of the inputs, and everything after that is computed in float64: a dozen
+    layers may lead beyond 1e±38, where the numbers of float32 end. Inside of `jax.jit`, `jax.vmap` and others, where
+    the precision is the caller's, it is that of the inputs, and a variance may be 0 or infinite.
 
     Args:
         model: a layer.
-        inputs: array (batch, …), in whose precision everything is computed.
+        inputs: array (batch, …).
         key: of all draws; draw i is the same however many there are.
         draws: initialisations, a positive integer.
         initializer: ``(key, shape, dtype) -> array`` to draw the kernels of dense and convolutional layers in place of
@@ -101,7 +105,7 @@ def signal_propagation(
         train: whether layers act as in training.
 
     Returns:
-        `SignalPropagation`, arrays (draws, layers).
+        `SignalPropagation`, NumPy arrays (draws, layers) of float64; JAX arrays inside of a transformation.
 
     Raises:
         HyperparameterError: ``draws`` is not a positive integer.
@@ -123,20 +127,31 @@ def signal_propagation(
     check_key("signal_propagation", key)
     as_layer(model, "signal_propagation")
     x = checked_inputs("signal_propagation", inputs)
-    return compiled("signal_propagation", _propagation, (model, initializer, loss), x, key, draws=draws, train=train)
+    made = (model, initializer, loss)
+    call = functools.partial(compiled, "signal_propagation", _propagation, made, x, key, draws=draws, train=train)
+    # Under jit new arrays are traced, under vmap only those that depend on what is mapped.
+    if all(map(is_concrete, jax.tree.leaves((jnp.zeros(()), split(made)[0], x, key)))):
+        with double_precision():
+            found = call(double=True)
+        if all(map(is_concrete, jax.tree.leaves(found))):  # not so if a function closes over what is mapped
+            return jax.tree.map(np.asarray, found)
+    return call(double=False)
 
 
-def _propagation(made: Any, x: Any, key: Any, *, draws: int, train: bool) -> SignalPropagation:
+def _propagation(made: Any, x: Any, key: Any, *, draws: int, train: bool, double: bool) -> SignalPropagation:
     model, initializer, loss = made
     layer = as_layer(model)
+    exact = as_double if double else lambda values: values
     names: list[tuple[str, str]] = []
 
     def one(index: Any) -> tuple[Moments, Moments]:
         init, kernel, noise, cotangent = jax.random.split(jax.random.fold_in(key, index), 4)
         params, state = layer.init(init, x)
 
+        drawn_in = jnp.result_type(*jax.tree.leaves(params)) if jax.tree.leaves(params) else None
+
         def drawn(place: int, old: Array) -> Array:
-            return initializer(jax.random.fold_in(kernel, place), old.shape, old.dtype)
+            return exact(initializer(jax.random.fold_in(kernel, place), old.shape, drawn_in))
 
         def value(outputs: Any) -> Array:
             found = jnp.asarray(_linear(outputs, cotangent) if loss is None else loss(outputs))
@@ -147,9 +162,8 @@ def _propagation(made: Any, x: Any, key: Any, *, draws: int, train: bool) -> Sig
                 )
             return found
 
-        flow = forward_and_backward(
-            layer, value, params, state, x, noise, train, kernels=None if initializer is None else drawn
-        )
+        kernels = None if initializer is None else drawn
+        flow = forward_and_backward(layer, value, *exact((params, state, x)), noise, train, kernels=kernels)
         names[:] = [(name, kind(flow.layers[name])) for name in flow.gradients]
         forward, backward = (
             [_moments(side[name]) for name in flow.gradients] for side in (flow.outputs, flow.gradients)

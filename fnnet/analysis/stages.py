@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnnet.analysis.polygons import ROUNDING
+from fnnet.analysis.ragged import Answer, stacked
 from fnnet.analysis.tracing import bent, prepared
 from fnnet.errors import StructureError
-from fnnet.nn.base import LayerLike
+from fnnet.nn.base import Layer, LayerLike
+from fnnet.precision import double_precision
 from fnnet.recipes import Skeleton, split
 from fnnet.types import PyTree
 
@@ -120,17 +123,31 @@ class Stages(NamedTuple):
         return self.output.moved(rows), self.output.size(rows) - np.abs(self.output.constant)
 
 
-def stages_of(where: str, model: LayerLike, params: PyTree, state: PyTree, shape: tuple[int, ...]) -> Stages:
-    """The matrices of a model for inputs of a shape, in float64.
+def of_stages(
+    where: str,
+    model: LayerLike,
+    params: PyTree,
+    state: PyTree,
+    shape: tuple[int, ...],
+    answer: Callable[[Stages], Answer],
+) -> Answer:
+    """The answer for the matrices of a model, for inputs of a shape in float64; of stacked models, theirs stacked.
 
     Raises:
         StructureError: the model is not piecewise linear, or too large.
         ShapeError: the parameters are not the model's for such inputs.
         DataError: a parameter is not finite.
     """
-    layer, params, state = prepared(where, model, params, state, shape)
+    layer, params, state, models = prepared(where, model, params, state, shape)
+    if models is None:
+        return answer(_stages(where, layer, params, state, shape))
+    each = (jax.tree.map(lambda leaf, i=i: leaf[i], (params, state)) for i in range(models))
+    return stacked([answer(_stages(where, layer, *own, shape)) for own in each])
+
+
+def _stages(where: str, layer: Layer, params: PyTree, state: PyTree, shape: tuple[int, ...]) -> Stages:
     numbers, skeleton = split(layer)
-    with jax.enable_x64(True):
+    with double_precision():
         matrices, constants = _derived(where, skeleton, shape, numbers, params, state)
     stages = []
     for matrix, constant in zip(matrices[0], constants[0], strict=True):
@@ -195,4 +212,4 @@ def _derived(
     return jax.jacfwd(linear, has_aux=True)(jnp.zeros(total))
 
 
-__all__ = ["Linear", "Stage", "Stages", "stages_of"]
+__all__ = ["Linear", "Stage", "Stages", "of_stages"]

@@ -13,6 +13,7 @@ from fnnet.analysis.checks import check_parameters, shapes_of, state_of
 from fnnet.analysis.interpreter import WHOLE, Bend, Depends, Walk
 from fnnet.errors import ShapeError, StructureError, is_concrete
 from fnnet.nn.base import OBSERVER, Layer, LayerLike, apply_layer, as_layer, of_function
+from fnnet.precision import double_precision
 from fnnet.recipes import describe, recipe_of, split
 from fnnet.types import PyTree
 
@@ -74,8 +75,8 @@ def _made(layer: Layer) -> str:
 
 def prepared(
     where: str, model: LayerLike, params: PyTree, state: PyTree, shape: tuple[int, ...]
-) -> tuple[Layer, PyTree, PyTree]:
-    """Layer, parameters and state for inputs of a shape, as float64 on the host.
+) -> tuple[Layer, PyTree, PyTree, int | None]:
+    """Layer, parameters and state for inputs of a shape, as float64 on the host, and of how many models, if stacked.
 
     Raises:
         StructureError: something is traced, or the model has a state and None was passed.
@@ -89,13 +90,13 @@ def prepared(
             "the model or its parameters are traced, but the shape of the answer depends on their values. Call it "
             "outside of jax.jit, jax.vmap and jax.grad.",
         )
-    with jax.enable_x64(True):
+    with double_precision():
         x = jax.ShapeDtypeStruct((1, *shape), jnp.float64)
         state = state_of(where, layer, state, x)
-        _check_shapes(where, params, shapes_of(where, layer, x)[0], shape)
+        models = _models(where, (params, state), shapes_of(where, layer, x), shape)
     check_parameters(where, params, state)
     params, state = jax.tree.map(_wide, (params, state))
-    return layer, params, state
+    return layer, params, state, models
 
 
 def _wide(leaf: Any) -> np.ndarray:
@@ -103,18 +104,17 @@ def _wide(leaf: Any) -> np.ndarray:
     return leaf.astype(np.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
-def _check_shapes(where: str, params: PyTree, expected: PyTree, shape: tuple[int, ...]) -> None:
-    got, wanted = ([np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (params, expected))
+def _models(where: str, own: PyTree, expected: PyTree, shape: tuple[int, ...]) -> int | None:
+    """How many models parameters and state are of, stacked; None for those of one."""
+    got, wanted = ([np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (own, expected))
     if got == wanted:
-        return
-    if len(got) == len(wanted) and all(mine[1:] == its for mine, its in zip(got, wanted, strict=True)):
-        raise ShapeError(
-            where,
-            f"the parameters are those of {got[0][0]} models, stacked, and each of them has another number of pieces. "
-            f"Take one after another, with jax.tree.map(lambda leaf: leaf[i], params).",
-        )
+        return None
+    models = got[0][:1] if got else ()
+    if models > (0,) and got == [(*models, *its) for its in wanted]:
+        return models[0]
     raise ShapeError(
         where,
-        f"the parameters have the shapes {got}, but for inputs of shape {shape} the model has {wanted}. "
-        f"Pass the parameters of this model, and inputs of the dimension that it was initialised for.",
+        f"parameters and state have the shapes {got}, but for inputs of shape {shape} those of the model have "
+        f"{wanted}. Pass the parameters of this model, all of one or all stacked, and inputs of the dimension that it "
+        f"was initialised for.",
     )

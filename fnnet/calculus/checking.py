@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnnet.calculus.differences import Differences, central, double_precision, in_double, precision_of, relative_step
+from fnnet.calculus.differences import Differences, central, in_double, precision_of, relative_step
 from fnnet.calculus.points import check_value, direction_at
 from fnnet.errors import check_key, check_number, check_size
 from fnnet.optim.vectors import as_vector, like
+from fnnet.precision import double_precision
 from fnnet.trees import path_name
 from fnnet.types import PyTree, Scalar
 

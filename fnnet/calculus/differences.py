@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,17 +14,11 @@ from fnnet.calculus.points import check_point, check_value
 from fnnet.errors import StructureError, check_number, is_concrete
 from fnnet.optim.driver import check_scalar, starting_point
 from fnnet.optim.vectors import as_vector, like
+from fnnet.precision import double_precision
 from fnnet.types import PyTree, Scalar
 
 _AT_ONCE = 2**20
 """Numbers that the points of one batch of evaluations may have together."""
-
-
-@contextlib.contextmanager
-def double_precision() -> Iterator[None]:
-    """Inside, arrays may be float64, and what a function brings along in float32 goes together with them."""
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 def in_double(where: str, fun: Callable[[PyTree], Any], params: PyTree) -> PyTree:

@@ -148,17 +148,6 @@ def test_a_path_through_input_space_is_the_network_between_its_joints():
     np.testing.assert_allclose(back.positions[::-1], 1 - found.positions, atol=1e-9)
 
 
-def test_stacked_models_are_taken_one_after_another_by_one_program(compilations):
-    offsets = np.array([0.25, 0.5, 0.75])
-    one = shallow([1.0, -2.0, 0.5], [0.0, 3.0, -1.0], [1.0, 2.0, -4.0])
-    stacked = jax.tree.map(lambda leaf: np.stack([leaf] * 3), one)
-    stacked[0]["bias"][:, 0] = offsets
-    model = nn.chain(nn.dense(3), nn.relu, nn.dense(1), nn.identity)  # one that no other test has compiled
-    found = [joints(model, (*jax.tree.map(lambda leaf: leaf[i], stacked), ()), -5, 5) for i in range(3)]
-    np.testing.assert_allclose([each.positions[0] for each in found], -offsets, atol=1e-12)
-    assert len(compilations) == 1
-
-
 @pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (2.0, 1.0), (0.0, np.inf), (np.nan, 1.0)])
 def test_an_empty_or_endless_interval_is_refused(low, high):
     with pytest.raises(HyperparameterError, match=r"interval|finite|number"):
@@ -169,8 +158,6 @@ def test_parameters_that_do_not_belong_are_refused_with_the_reason():
     params = shallow([1.0] * 3, [0.0] * 3, [1.0] * 3)
     with pytest.raises(DataError, match=r"params/0/bias has a value that is not finite"):
         joints(SHALLOW, shallow([1.0] * 3, [0.0, np.nan, 0.0], [1.0] * 3), 0, 1)
-    with pytest.raises(ShapeError, match="those of 2 models, stacked"):
-        joints(SHALLOW, jax.tree.map(lambda leaf: np.stack([leaf, leaf]), params), 0, 1)
     with pytest.raises(ShapeError, match=r"inputs of shape \(4,\)"):
         linear_pieces(SHALLOW, params, np.zeros(4), np.ones(4))
     with pytest.raises(ShapeError, match="start has shape"):

@@ -77,14 +77,34 @@ def test_relu_nets_multiply_variances_by_half_of_n_times_that_of_the_kernel_and_
     assert backward[1, :, 0].mean() < 1.2 * 0.5 ** (DEPTH - 1)
 
 
-def test_variances_that_float32_does_not_hold_are_those_of_float64():
-    """λ = 1e−9 for four layers: 1e−72."""
-    model = nn.repeat(nn.dense(4, bias=False, kernel_init=functools.partial(scaled_identity, scale=1e-9)), DEPTH)
-    with jax.enable_x64(True):
-        found = signal_propagation(model, X[:, :4].astype(np.float64), KEY, draws=1)
-        powers = 1e-18 ** np.arange(1.0, DEPTH + 1)
-        variance = X[:, :4].astype(np.float64).var() * powers
-        np.testing.assert_allclose(np.asarray(found.activations.variance)[0], variance, rtol=1e-6)
+def test_variances_that_float32_does_not_hold_need_no_switch():
+    """λ = 1e−9 for four layers: 1e−72. Inside of a transformation the precision is the caller's."""
+    init = functools.partial(scaled_identity, scale=1e-9)
+    model = nn.repeat(nn.dense(4, bias=False, kernel_init=init), DEPTH)
+    x = X[:, :4]
+    found = signal_propagation(model, x, KEY, draws=1)
+    assert found.activations.variance.dtype == found.gradients.mean.dtype == np.float64
+    expected = x.astype(np.float64).var() * 1e-18 ** np.arange(1.0, DEPTH + 1)
+    np.testing.assert_allclose(found.activations.variance[0], expected, rtol=1e-6)
+    for transformed in (jax.jit, jax.vmap):
+        inside = transformed(lambda keys: signal_propagation(model, x, keys, draws=1))(
+            KEY if transformed is jax.jit else KEY[None]
+        )
+        variance = inside.activations.variance.ravel()
+        assert variance.dtype == np.float32
+        np.testing.assert_allclose(variance[0], expected[0], rtol=1e-5)
+        assert variance[-1] == 0
+
+
+def test_what_is_drawn_in_float64_is_what_is_drawn_in_float32():
+    model = nn.chain(nn.dense(8), nn.tanh, nn.dense(3))
+    for initializer in (None, initializers.he_normal()):
+        call = functools.partial(signal_propagation, model, X, draws=2, initializer=initializer)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+            call(KEY).activations,
+            jax.jit(call)(KEY).activations,
+        )
 
 
 def test_glorot_keeps_variances_in_linear_nets_both_ways():
