@@ -98,8 +98,8 @@ def count_linear_regions(
         )
     check_key(where, key)
     drawn = low + np.asarray(jax.random.uniform(key, (points, len(low))), np.float64) * (high - low)
-    found = of_stages(where, model, params, model_state, low.shape, lambda stages: _maps_met(stages, drawn))
-    return RegionCount(found, False, points)
+    met = of_stages(where, model, params, model_state, low.shape, lambda stages: _maps_met(stages, drawn))
+    return RegionCount(met, False, points)
 
 
 def _counted(number: Any) -> Any:

@@ -45,7 +45,7 @@ class Joints(NamedTuple):
 
 
 def joints(
-    model: LayerLike, params: PyTree, low: float, high: float, *, model_state: PyTree = None, tolerance: float = 1e-9
+    model: LayerLike, params: PyTree, low: float, high: float, *, model_state: PyTree = None, tol: float = 1e-9
 ) -> Joints:
     """All joints of a piecewise linear model with one input on an interval, and the slopes between them.
 
@@ -60,7 +60,7 @@ def joints(
         low: left end, finite.
         high: right end, more than ``low``. Joints at the ends do not count.
         model_state: of the layers, where they have one; stacked like the parameters.
-        tolerance: the part of the interval below which joints are one.
+        tol: the part of the interval below which joints are one.
 
     Returns:
         `Joints`, NumPy arrays of float64.
@@ -83,11 +83,11 @@ def joints(
     """
     where = "joints"
     check_interval(where, low, high)
-    check_number(where, "tolerance", tolerance, low=0.0, high=1.0)
+    check_number(where, "tol", tol, low=0.0, high=1.0)
     ends = np.array([low, high], np.float64)
 
     def of_one(stages: Stages) -> Joints:
-        found = _cut(where, stages, ends[:1], ends[1:], tolerance)
+        found = _cut(where, stages, ends[:1], ends[1:], tol)
         end_values = stages.output(stages.values(ends[:, None])[0]).reshape(2, *stages.output_shape)
         return Joints(found.points[:, 0], found.values, found.slopes / (ends[1] - ends[0]), ends, end_values)
 
@@ -95,7 +95,7 @@ def joints(
 
 
 def linear_pieces(
-    model: LayerLike, params: PyTree, start: Any, stop: Any, *, model_state: PyTree = None, tolerance: float = 1e-9
+    model: LayerLike, params: PyTree, start: Any, stop: Any, *, model_state: PyTree = None, tol: float = 1e-9
 ) -> LinearPieces:
     """The linear regions that a segment in input space passes, exactly, and the joints between them.
 
@@ -107,7 +107,7 @@ def linear_pieces(
         start: one input without its batch axis, such as (features,) or (height, width, channels).
         stop: another one of the same shape.
         model_state: of the layers, where they have one; stacked like the parameters.
-        tolerance: the part of the segment below which joints are one.
+        tol: the part of the segment below which joints are one.
 
     Returns:
         `LinearPieces` with ``positions``, ``points``, ``values`` and ``slopes``, NumPy arrays of float64; the segment
@@ -134,10 +134,10 @@ def linear_pieces(
         )
     if not (np.isfinite(start).all() and np.isfinite(stop).all()) or (start == stop).all():
         raise HyperparameterError(where, "start and stop have to be finite and to differ, else there is no segment.")
-    check_number(where, "tolerance", tolerance, low=0.0, high=1.0)
+    check_number(where, "tol", tol, low=0.0, high=1.0)
 
     def of_one(stages: Stages) -> LinearPieces:
-        found = _cut(where, stages, start.ravel(), stop.ravel(), tolerance)
+        found = _cut(where, stages, start.ravel(), stop.ravel(), tol)
         return found._replace(points=found.points.reshape(-1, *start.shape))
 
     return of_stages(where, model, params, model_state, start.shape, of_one)
@@ -157,11 +157,11 @@ def check_interval(where: str, low: Any, high: Any) -> None:
         )
 
 
-def _cut(where: str, stages: Stages, start: np.ndarray, stop: np.ndarray, tolerance: float) -> LinearPieces:
+def _cut(where: str, stages: Stages, start: np.ndarray, stop: np.ndarray, tol: float) -> LinearPieces:
     """The model along a segment: cut at every unit's zeros, then joined where nothing changes."""
     positions, rows, sides = _at_every_zero(where, stages, start, stop)
     widths = np.diff(positions)
-    wide = np.flatnonzero(widths > min(tolerance, widths.max() / 2))
+    wide = np.flatnonzero(widths > min(tol, widths.max() / 2))
     slopes, size = (found[:, 0] for found in stages.derivatives(sides[wide], (stop - start)[None]))
     changes = np.abs(np.diff(slopes, axis=0)) > _EQUAL * size.max(axis=0)
     bends = np.flatnonzero(changes.any(axis=1))

@@ -17,7 +17,7 @@ def stacked(answers: Sequence[Answer]) -> Answer:
     """
     first = answers[0]
     if hasattr(first, "_fields"):
-        fields = zip(*answers, strict=True)  # type: ignore[call-overload]
+        fields = zip(*answers, strict=True)
         return type(first)(*map(stacked, fields))
     return answers if isinstance(first, tuple) else _padded([np.asarray(answer) for answer in answers])  # type: ignore[return-value]
 

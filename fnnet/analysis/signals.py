@@ -163,7 +163,8 @@ def _propagation(made: Any, x: Any, key: Any, *, draws: int, train: bool, double
             return found
 
         kernels = None if initializer is None else drawn
-        flow = forward_and_backward(layer, value, *exact((params, state, x)), noise, train, kernels=kernels)
+        params, state, inputs = exact((params, state, x))
+        flow = forward_and_backward(layer, value, params, state, inputs, noise, train, kernels)
         names[:] = [(name, kind(flow.layers[name])) for name in flow.gradients]
         forward, backward = (
             [_moments(side[name]) for name in flow.gradients] for side in (flow.outputs, flow.gradients)

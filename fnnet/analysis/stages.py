@@ -141,8 +141,8 @@ def of_stages(
     layer, params, state, models = prepared(where, model, params, state, shape)
     if models is None:
         return answer(_stages(where, layer, params, state, shape))
-    each = (jax.tree.map(lambda leaf, i=i: leaf[i], (params, state)) for i in range(models))
-    return stacked([answer(_stages(where, layer, *own, shape)) for own in each])
+    one = [jax.tree.map(lambda leaf, i=i: leaf[i], (params, state)) for i in range(models)]
+    return stacked([answer(_stages(where, layer, own, its, shape)) for own, its in one])
 
 
 def _stages(where: str, layer: Layer, params: PyTree, state: PyTree, shape: tuple[int, ...]) -> Stages:

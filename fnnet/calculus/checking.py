@@ -58,7 +58,7 @@ class GradientReport(NamedTuple):
     """A row a leaf; true if all are within the tolerance, and its text says what is wrong where."""
 
     leaves: tuple[LeafCheck, ...]
-    tolerance: float
+    tol: float
     precision: str
 
     @property
@@ -79,7 +79,7 @@ class GradientReport(NamedTuple):
 
     def _sentence(self) -> str:
         worst, checked = self.worst, sum(leaf.entries + leaf.directions for leaf in self.leaves)
-        rule = f"tolerance {self.tolerance:g}, differences in {self.precision}"
+        rule = f"tolerance {self.tol:g}, differences in {self.precision}"
         if self.passed:
             most = f"worst relative error {worst.error:.1e}" if worst.error else "no error beyond rounding"
             return f"The gradient agrees with differences in {checked} places: {most} ({rule})."
@@ -99,7 +99,7 @@ def check_gradient(
     params: PyTree,
     gradient: Any = None,
     *,
-    tolerance: Scalar | None = None,
+    tol: Scalar | None = None,
     entries: int = 1000,
     key: Any = None,
 ) -> GradientReport:
@@ -117,7 +117,7 @@ def check_gradient(
         params: θ, concrete, of any precision.
         gradient: what is checked: a function of the parameters, or a pytree like them. None for ``jax.grad(fun)``,
             which is a check of the rules that ``fun`` brings along, such as those of `jax.custom_vjp`.
-        tolerance: of the relative error, positive. None for 1e-6, or 1e-2 if ``fun`` casts to a lower precision.
+        tol: of the relative error, positive. None for 1e-6, or 1e-2 if ``fun`` casts to a lower precision.
         entries: how many entries of a leaf are looked at, a positive integer.
         key: root of the draws of entries and directions; None for the same ones always.
 
@@ -128,7 +128,7 @@ def check_gradient(
         ShapeError: ``fun`` does not return a scalar, or the gradient has other shapes.
         StructureError: ``params`` is empty, traced or holds integers; the gradient is another tree.
         DataError: ``params``, or the value of ``fun`` there, is not finite.
-        HyperparameterError: ``tolerance`` or ``entries`` is not positive.
+        HyperparameterError: ``tol`` or ``entries`` is not positive.
 
     Source: lecture 000, "Differential Calculus"; lecture 001, "Taking the Derivative in Multiple Dimensions".
 
@@ -141,15 +141,15 @@ def check_gradient(
     w[1]  (2,)         2      1  5.0e-01      6           12
     """
     where = "check_gradient"
-    if tolerance is not None:
-        check_number(where, "tolerance", tolerance, low=0.0, low_open=True)
+    if tol is not None:
+        check_number(where, "tol", tol, low=0.0, low_open=True)
     check_size(where, "entries", entries)
     if key is not None:
         check_key(where, key)
     with double_precision():
         wide = in_double(where, fun, params)
         precision = precision_of(fun, wide)
-        limit = float(tolerance) if tolerance is not None else 1e-6 if precision == np.float64 else 1e-2
+        limit = float(tol) if tol is not None else 1e-6 if precision == np.float64 else 1e-2
         value = jax.jit(lambda p: fun(p))(wide)  # a function of its own, which shares no program with another precision
         check_value(where, value)
         given = jax.jit(jax.grad(lambda p: fun(p)))(wide) if gradient is None else gradient
@@ -170,7 +170,7 @@ class _Question(NamedTuple):
     theta: np.ndarray
     eps: float
     step: float
-    tolerance: float
+    tol: float
 
     def rows(self, entries: int, rng: np.random.Generator) -> list[LeafCheck]:
         """All leaves; the entries of all of them are one batch of evaluations."""
@@ -191,7 +191,7 @@ class _Question(NamedTuple):
                 along = self._along(value, slice(start, start + leaf.size), rng)
                 given, measured, steps = (np.append(a, b) for a, b in zip((given, measured, steps), along, strict=True))
             errors = _errors(given, measured, noise / steps)
-            worst, wrong = int(np.argmax(errors)), int((errors > self.tolerance).sum())
+            worst, wrong = int(np.argmax(errors)), int((errors > self.tol).sum())
             position = None if worst >= len(inside) else tuple(map(int, np.unravel_index(inside[worst], leaf.shape)))
             rows.append(
                 LeafCheck(

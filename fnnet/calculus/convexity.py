@@ -38,7 +38,7 @@ def is_convex_on_samples(
     *,
     key: Any,
     pairs: int = 1000,
-    tolerance: Scalar | None = None,
+    tol: Scalar | None = None,
 ) -> ConvexityTest:
     """Chord test (Jensen's inequality) on random pairs of points.
 
@@ -52,7 +52,7 @@ def is_convex_on_samples(
         samples: points of the domain, a pytree whose leaves have an axis of points in front, at least two.
         key: of the pairs and of t.
         pairs: how many, a positive integer.
-        tolerance: what rounding may cost, as a share of the largest of the three values, at least 0; None for 100 ε.
+        tol: what rounding may cost, as a share of the largest of the three values, at least 0; None for 100 ε.
 
     Returns:
         `ConvexityTest`, true if every pair meets the inequality.
@@ -61,7 +61,7 @@ def is_convex_on_samples(
         ShapeError: ``fun`` does not return a scalar, or the leaves do not all hold the same two points or more.
         StructureError: ``samples`` is empty or holds integers, ``key`` is no key.
         DataError: a sample, or the value of ``fun`` there, is not finite.
-        HyperparameterError: ``pairs`` or ``tolerance`` is out of range.
+        HyperparameterError: ``pairs`` or ``tol`` is out of range.
 
     Source: lectures 000 and 001, "Convex functions".
 
@@ -75,8 +75,8 @@ def is_convex_on_samples(
     """
     where = "is_convex_on_samples"
     check_size(where, "pairs", pairs)
-    if tolerance is not None:
-        check_number(where, "tolerance", tolerance, low=0.0)
+    if tol is not None:
+        check_number(where, "tol", tol, low=0.0)
     if is_concrete(key):
         check_key(where, key)
     count = _count(where, samples)
@@ -95,7 +95,7 @@ def is_convex_on_samples(
             between = fun(jax.tree.map(lambda a, b: t.astype(a.dtype) * a + (1 - t).astype(a.dtype) * b, x, y))
             above = between - (t.astype(values.dtype) * values[i] + (1 - t).astype(values.dtype) * values[j])
             size = jnp.maximum(jnp.abs(between), jnp.maximum(jnp.abs(values[i]), jnp.abs(values[j])))
-            share = 100 * jnp.finfo(size.dtype).eps if tolerance is None else tolerance
+            share = 100 * jnp.finfo(size.dtype).eps if tol is None else tol
             return above, above <= jnp.asarray(share, size.dtype) * size
 
         above, fine = jax.lax.map(one, (i, j, t))
@@ -130,7 +130,7 @@ def _count(where: str, samples: PyTree) -> int:
     return next(iter(sizes.values()))[0]
 
 
-def is_positive_semidefinite(matrix: Array, *, tolerance: Scalar | None = None) -> Array:
+def is_positive_semidefinite(matrix: Array, *, tol: Scalar | None = None) -> Array:
     """Whether no eigenvalue of a symmetric matrix is negative, up to rounding.
 
     xᵀMx ≥ 0 for all x, which is λ_min ≥ 0; a function whose Hessian is so everywhere is convex
@@ -138,7 +138,7 @@ def is_positive_semidefinite(matrix: Array, *, tolerance: Scalar | None = None) 
     Args:
         matrix: M, (…, n, n), symmetric, such as ``jax.hessian(f)(x)``. Where n is too large for a matrix, the sign of
             ``extreme_curvatures(f, x).least`` tells it.
-        tolerance: how negative an eigenvalue may be, as a share of the largest |λ|; None for 10 n ε.
+        tol: how negative an eigenvalue may be, as a share of the largest |λ|; None for 10 n ε.
 
     Returns:
         (…) booleans; False where the matrix is not finite.
@@ -146,7 +146,7 @@ def is_positive_semidefinite(matrix: Array, *, tolerance: Scalar | None = None) 
     Raises:
         ShapeError: not square.
         StructureError: not symmetric, which a Hessian always is.
-        HyperparameterError: ``tolerance`` is negative.
+        HyperparameterError: ``tol`` is negative.
 
     Source: lecture 000, "Convex and Non-Convex Objective Functions".
 
@@ -155,8 +155,8 @@ def is_positive_semidefinite(matrix: Array, *, tolerance: Scalar | None = None) 
     [True, False]
     """
     where = "is_positive_semidefinite"
-    if tolerance is not None:
-        check_number(where, "tolerance", tolerance, low=0.0)
+    if tol is not None:
+        check_number(where, "tol", tol, low=0.0)
     matrix = jnp.asarray(matrix)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or matrix.shape[-1] == 0:
         raise ShapeError(where, f"matrix has shape {matrix.shape}, but (…, n, n) is needed. Flatten the point first.")
@@ -173,5 +173,5 @@ def is_positive_semidefinite(matrix: Array, *, tolerance: Scalar | None = None) 
                 f"matrix test its symmetric part, (M + M.T)/2.",
             )
     values = jnp.linalg.eigvalsh((matrix + other) / 2)
-    share = 10 * matrix.shape[-1] * eps if tolerance is None else tolerance
+    share = 10 * matrix.shape[-1] * eps if tol is None else tol
     return values[..., 0] >= -jnp.asarray(share, dtype) * jnp.abs(values).max(axis=-1)

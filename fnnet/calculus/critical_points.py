@@ -39,8 +39,8 @@ def classify_critical_point(
     fun: Callable[[PyTree], Any],
     params: PyTree,
     *,
-    tolerance: Scalar = 1e-5,
-    gradient_tolerance: Scalar = 1e-3,
+    tol: Scalar = 1e-5,
+    gradient_tol: Scalar = 1e-3,
 ) -> CriticalPoint:
     """What a function does where its gradient is zero, by the signs of all eigenvalues of its Hessian.
 
@@ -52,8 +52,8 @@ def classify_critical_point(
     Args:
         fun: f, from a pytree of floats to a scalar; pure.
         params: θ.
-        tolerance: eigenvalues whose size is at most this share of the largest |λ| count as 0; at least 0.
-        gradient_tolerance: norm of the gradient up to which the point counts as critical; at least 0.
+        tol: eigenvalues whose size is at most this share of the largest |λ| count as 0; at least 0.
+        gradient_tol: norm of the gradient up to which the point counts as critical; at least 0.
 
     Returns:
         `CriticalPoint`; pure, so it may be mapped over points.
@@ -73,21 +73,21 @@ def classify_critical_point(
     'degenerate'
     """
     where = "classify_critical_point"
-    norm, values = _derivatives(where, fun, params, tolerance, gradient_tolerance)
-    zero = jnp.asarray(tolerance, values.dtype) * jnp.abs(values).max()
+    norm, values = _derivatives(where, fun, params, tol, gradient_tol)
+    zero = jnp.asarray(tol, values.dtype) * jnp.abs(values).max()
     up, down = values > zero, values < -zero
     code = jnp.where(down.all(), MAXIMUM, DEGENERATE)
     code = jnp.where(up.all(), MINIMUM, code)
     code = jnp.where(up.any() & down.any(), SADDLE, code)
-    return _where_critical(code, norm, values, gradient_tolerance)
+    return _where_critical(code, norm, values, gradient_tol)
 
 
 def determinant_test(
     fun: Callable[[PyTree], Any],
     params: PyTree,
     *,
-    tolerance: Scalar = 1e-5,
-    gradient_tolerance: Scalar = 1e-3,
+    tol: Scalar = 1e-5,
+    gradient_tol: Scalar = 1e-3,
 ) -> CriticalPoint:
     """Second partial derivative test of a function of two variables, by the determinant of its Hessian.
 
@@ -99,8 +99,8 @@ def determinant_test(
     Args:
         fun: f, from a pytree of two floats to a scalar; pure.
         params: θ.
-        tolerance: determinants up to this share of the largest |λ|² count as 0; at least 0.
-        gradient_tolerance: norm of the gradient up to which the point counts as critical; at least 0.
+        tol: determinants up to this share of the largest |λ|² count as 0; at least 0.
+        gradient_tol: norm of the gradient up to which the point counts as critical; at least 0.
 
     Returns:
         `CriticalPoint`; pure, so it may be mapped over points.
@@ -126,20 +126,20 @@ def determinant_test(
             f"the point has {size} numbers, but the sign of the determinant only decides for 2. Use "
             f"classify_critical_point, which looks at each eigenvalue.",
         )
-    norm, values = _derivatives(where, fun, params, tolerance, gradient_tolerance)
+    norm, values = _derivatives(where, fun, params, tol, gradient_tol)
     determinant, trace = values.prod(), values.sum()
-    zero = jnp.asarray(tolerance, values.dtype) * jnp.square(jnp.abs(values).max())
+    zero = jnp.asarray(tol, values.dtype) * jnp.square(jnp.abs(values).max())
     code = jnp.where(determinant > zero, jnp.where(trace > 0, MINIMUM, MAXIMUM), DEGENERATE)
     code = jnp.where(determinant < -zero, SADDLE, code)
-    return _where_critical(code, norm, values, gradient_tolerance)
+    return _where_critical(code, norm, values, gradient_tol)
 
 
 def _derivatives(
-    where: str, fun: Callable[[PyTree], Any], params: PyTree, tolerance: Scalar, gradient_tolerance: Scalar
+    where: str, fun: Callable[[PyTree], Any], params: PyTree, tol: Scalar, gradient_tol: Scalar
 ) -> tuple[Array, Array]:
     """The norm of the gradient and the eigenvalues of the Hessian."""
-    check_number(where, "tolerance", tolerance, low=0.0)
-    check_number(where, "gradient_tolerance", gradient_tolerance, low=0.0)
+    check_number(where, "tol", tol, low=0.0)
+    check_number(where, "gradient_tol", gradient_tol, low=0.0)
     params = point(where, fun, params)
     back = like(params)
 
@@ -155,7 +155,7 @@ def _derivatives(
     return norm, values
 
 
-def _where_critical(code: Array, norm: Array, values: Array, gradient_tolerance: Scalar) -> CriticalPoint:
+def _where_critical(code: Array, norm: Array, values: Array, gradient_tol: Scalar) -> CriticalPoint:
     # What is not finite is neither: comparisons with NaN are false.
-    known = (norm <= jnp.asarray(gradient_tolerance, norm.dtype)) & jnp.isfinite(values).all()
+    known = (norm <= jnp.asarray(gradient_tol, norm.dtype)) & jnp.isfinite(values).all()
     return CriticalPoint(jnp.where(known, code, NOT_CRITICAL), norm, values, values.prod())

@@ -46,7 +46,7 @@ def extreme_curvatures(
     fun: Callable[[PyTree], Any],
     params: PyTree,
     *,
-    tolerance: Scalar = 1e-5,
+    tol: Scalar = 1e-5,
     memory: int = 20,
     most: int = 1000,
     key: Any = None,
@@ -62,7 +62,7 @@ def extreme_curvatures(
     Args:
         fun: f, from a pytree of floats to a scalar; pure. A loss over data is best taken of all of them.
         params: θ. The arithmetic is in their widest dtype, at least float32.
-        tolerance: of ‖Hu − λu‖, as a share of the largest |λ|; positive. In float32 less than 1e-6 is not to be had.
+        tol: of ‖Hu − λu‖, as a share of the largest |λ|; positive. In float32 less than 1e-6 is not to be had.
         memory: how many vectors of the size of θ are kept, at least 4; a restart needs half as many besides.
         most: Hessian-vector products after which the search ends, converged or not; a positive integer.
         key: of the vector to begin with; None for ``jax.random.key(0)``.
@@ -75,7 +75,7 @@ def extreme_curvatures(
         ShapeError: ``fun`` does not return a scalar.
         StructureError: ``params`` is empty or holds integers, ``key`` is no key.
         DataError: ``params`` or the value there is not finite.
-        HyperparameterError: ``tolerance``, ``memory`` or ``most`` is out of range.
+        HyperparameterError: ``tol``, ``memory`` or ``most`` is out of range.
 
     Source: lecture 001, "Hessian Matrix"; Wu and Simon, "Thick-restart Lanczos method", 2000.
 
@@ -86,7 +86,7 @@ def extreme_curvatures(
     """
     where = "extreme_curvatures"
     params = point(where, fun, params)
-    check_number(where, "tolerance", tolerance, low=0.0, low_open=True)
+    check_number(where, "tol", tol, low=0.0, low_open=True)
     check_size(where, "memory", memory)
     check_number(where, "memory", memory, low=4)
     check_size(where, "most", most)
@@ -94,7 +94,7 @@ def extreme_curvatures(
     if is_concrete(key):
         check_key(where, key)
 
-    def run(params: PyTree, tolerance: Array, key: Array) -> tuple[ExtremeCurvatures, Array]:
+    def run(params: PyTree, tol: Array, key: Array) -> tuple[ExtremeCurvatures, Array]:
         theta, back, value, product = hessian_at(fun, params)
         size = min(memory, theta.size)
         kept = min(size, max(2, size // 2))
@@ -114,7 +114,7 @@ def extreme_curvatures(
         def unfinished(search: _Search) -> Array:
             # With as many vectors as parameters everything is known, and there is nothing left to go on with.
             room = (size < theta.size) & (search.products + size - kept <= most)
-            return (search.products == 0) | (room & ~_within(search, tolerance))
+            return (search.products == 0) | (room & ~_within(search, tol))
 
         zero = jnp.zeros((), jnp.int32)
         nothing = jnp.zeros(2, theta.dtype)
@@ -127,18 +127,18 @@ def extreme_curvatures(
             least_error=found.errors[0],
             greatest_error=found.errors[1],
             products=found.products,
-            converged=_within(found, tolerance),
+            converged=_within(found, tol),
         )
         return ends, value
 
-    found, value = jax.jit(run)(params, jnp.asarray(tolerance, jnp.zeros(()).dtype), key)
+    found, value = jax.jit(run)(params, jnp.asarray(tol, jnp.zeros(()).dtype), key)
     check_value(where, value)
     return found
 
 
-def _within(search: _Search, tolerance: Array) -> Array:
+def _within(search: _Search, tol: Array) -> Array:
     """Whether both ends are known; what is not finite will never be, so False."""
-    return jnp.max(search.errors) <= tolerance.astype(search.errors.dtype) * jnp.max(jnp.abs(search.ends))
+    return jnp.max(search.errors) <= tol.astype(search.errors.dtype) * jnp.max(jnp.abs(search.ends))
 
 
 def _restarted(space: Krylov, values: Array, vectors: Array, kept: int) -> Krylov:

@@ -65,7 +65,7 @@ def test_what_changes_nothing_in_the_output_is_no_joint():
 def test_joints_nearer_than_the_tolerance_are_one():
     params = shallow([1.0, 1.0, 1.0], [0.0, -1e-3, -2.0], [1.0, 1.0, 1.0])
     assert len(joints(SHALLOW, params, -5, 5).positions) == 3
-    found = joints(SHALLOW, params, -5, 5, tolerance=1e-3)
+    found = joints(SHALLOW, params, -5, 5, tol=1e-3)
     np.testing.assert_allclose(found.positions, [0.0, 2.0], atol=1e-3)
     np.testing.assert_allclose(found.slopes[:, 0], [0.0, 2.0, 3.0], atol=1e-12)
 

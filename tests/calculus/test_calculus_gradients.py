@@ -158,7 +158,7 @@ def test_a_function_that_casts_to_float32_is_measured_with_the_steps_of_float32(
     report = calculus.check_gradient(lambda x: jnp.sum(x.astype(jnp.float32) ** 2), jnp.array([1.0, -3.0]))
     assert report
     assert report.precision == "float32"
-    assert report.tolerance == 1e-2
+    assert report.tol == 1e-2
 
 
 @pytest.mark.parametrize("call", [calculus.finite_difference, calculus.check_gradient])
@@ -183,7 +183,7 @@ def test_what_has_no_gradient_is_refused_in_sentences(call):
 def test_numbers_out_of_range_are_refused():
     with pytest.raises(HyperparameterError, match="step is 0"):
         calculus.finite_difference(jnp.sum, jnp.ones(2), step=0)
-    with pytest.raises(HyperparameterError, match="tolerance is -1"):
-        calculus.check_gradient(jnp.sum, jnp.ones(2), tolerance=-1)
+    with pytest.raises(HyperparameterError, match="tol is -1"):
+        calculus.check_gradient(jnp.sum, jnp.ones(2), tol=-1)
     with pytest.raises(HyperparameterError, match="entries is 0"):
         calculus.check_gradient(jnp.sum, jnp.ones(2), entries=0)

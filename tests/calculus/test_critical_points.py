@@ -97,7 +97,7 @@ def test_a_singular_matrix_is_semidefinite_and_one_a_little_below_is_not():
     ones, below, nowhere = np.ones((3, 3)), np.ones((3, 3)) - 1e-3 * np.eye(3), np.full((3, 3), np.nan)
     matrices = np.stack([ones, below, nowhere]).astype(np.float32)
     assert calculus.is_positive_semidefinite(matrices).tolist() == [True, False, False]
-    assert calculus.is_positive_semidefinite(matrices, tolerance=1e-2).tolist() == [True, True, False]
+    assert calculus.is_positive_semidefinite(matrices, tol=1e-2).tolist() == [True, True, False]
     with pytest.raises(ShapeError, match=r"matrix has shape \(2, 3\)"):
         calculus.is_positive_semidefinite(jnp.ones((2, 3)))
     with pytest.raises(StructureError, match="not symmetric: entries that should be equal differ by 1"):
@@ -172,8 +172,8 @@ def test_values_that_are_not_finite_are_refused_or_not_critical():
         calculus.classify_critical_point(lambda x: jnp.sum(1 / x**2), jnp.zeros(2))
     found = jax.jit(lambda x: calculus.classify_critical_point(lambda x: jnp.sum(1 / x**2), x))(jnp.zeros(2))
     assert found.kind == "not critical"
-    with pytest.raises(HyperparameterError, match="gradient_tolerance is -1"):
-        calculus.classify_critical_point(quadratic([1.0]), jnp.zeros(1), gradient_tolerance=-1)
+    with pytest.raises(HyperparameterError, match="gradient_tol is -1"):
+        calculus.classify_critical_point(quadratic([1.0]), jnp.zeros(1), gradient_tol=-1)
 
 
 def surface(p):

@@ -160,7 +160,7 @@ def test_over_millions_of_parameters_float32_keeps_its_digits_and_memory_is_boun
 
     @jax.jit
     def run(d, theta):
-        found = calculus.extreme_curvatures(lambda x: (d * x) @ x / 2, theta, memory=memory, tolerance=1e-4)
+        found = calculus.extreme_curvatures(lambda x: (d * x) @ x / 2, theta, memory=memory, tol=1e-4)
         return found.least, found.greatest, found.greatest_direction
 
     program = run.lower(curvatures, np.zeros(size, np.float32)).compile()
@@ -175,7 +175,7 @@ def test_over_millions_of_parameters_float32_keeps_its_digits_and_memory_is_boun
 def test_a_search_that_runs_out_of_products_says_so_and_how_far_off_it_may_be():
     eigenvalues = SPECTRA["even"]
     run = functools.partial(calculus.extreme_curvatures, bowl(symmetric(eigenvalues)), jnp.zeros(60))
-    found = run(memory=4, most=8, tolerance=1e-6)
+    found = run(memory=4, most=8, tol=1e-6)
     assert not found.converged
     assert found.products <= 8
     assert abs(found.greatest - 1) <= 20 * found.greatest_error
@@ -281,8 +281,8 @@ def test_what_is_no_function_point_or_direction_is_refused_in_sentences():
         calculus.extreme_curvatures(lambda x: jnp.log(x), -1.0)
     with pytest.raises(HyperparameterError, match=r"memory is 3, but it has to be .*at least 4"):
         calculus.extreme_curvatures(square, jnp.ones(2), memory=3)
-    with pytest.raises(HyperparameterError, match="tolerance is 0"):
-        calculus.extreme_curvatures(square, jnp.ones(2), tolerance=0.0)
+    with pytest.raises(HyperparameterError, match="tol is 0"):
+        calculus.extreme_curvatures(square, jnp.ones(2), tol=0.0)
     with pytest.raises(HyperparameterError, match="samples is 1"):
         calculus.hessian_trace(square, jnp.ones(2), key=jax.random.key(0), samples=1)
     with pytest.raises(HyperparameterError, match=r"key is None.*jax.random.key\(0\)"):
