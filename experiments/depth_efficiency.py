@@ -164,8 +164,8 @@ def experiment(options: Options) -> Claim:
         f"{100 * setting.right:.0f} % of {setting.rows} random labels are right after {means} epochs of {RATE} with "
         f"{depths} hidden layers (means of {setting.seeds} seeds); the deeper ones need {in_words(ahead)} fewer than "
         f"the shallowest (at least {listed([f'{100 * interval.low:.0f}' for interval in intervals])}, 95 % intervals), "
-        f"fewer in {(ahead > 0).sum()} of {ahead.size} pairs (asked for: {100 * AHEAD:.0f} % each, {100 * MOST:.0f} % of "
-        f"these{', each fewer than the one before' if options.full else ''}); each "
+        f"fewer in {(ahead > 0).sum()} of {ahead.size} pairs (asked for: {100 * AHEAD:.0f} % each, {100 * MOST:.0f} % "
+        f"of these{', each fewer than the one before' if options.full else ''}); each "
         f"{'is' if order else 'is not'} ahead of the one before"
     )
     numbers: dict[str, Any] = {
