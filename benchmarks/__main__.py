@@ -1,18 +1,48 @@
-"""Lists the benchmarks: ``python -m benchmarks``."""
+"""Measures fnnet and its peers side by side: ``python -m benchmarks [NAME …] [--device gpu] [--times N] [--quick]``."""
 
-import ast
+from __future__ import annotations
+
+import argparse
+import importlib
 import sys
-from pathlib import Path
 
-FOLDER = Path(__file__).parent
+from benchmarks.reporting import Options, keep, table, write_page
+
+NAMES = ("sweep_warm",)
+"""Every benchmark, as a module with ``measure(options)``, which gives rows and what is behind them."""
 
 
-def benchmarks() -> dict[str, str]:
-    """The first line of each benchmark's docstring, by name."""
-    files = sorted(path for path in FOLDER.glob("*.py") if not path.name.startswith("_") and path.stem != "measuring")
-    return {path.stem: (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()[0] for path in files}
+def first_line(name: str) -> str:
+    """What a benchmark is, in one line."""
+    return (importlib.import_module(f"benchmarks.{name}").__doc__ or "").splitlines()[0]
+
+
+def main() -> None:
+    """Measures the named benchmarks, or all; writes results and page."""
+    listed = "\n".join(f"  {name:<12} {first_line(name)}" for name in NAMES)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, epilog=listed,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which; all of them if none is named")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where to measure")
+    parser.add_argument("--times", type=int, default=5, help="how often each contender has its turn")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
+    parser.add_argument("--keep", action=argparse.BooleanOptionalAction, default=True, help="write results and page")
+    parsed = parser.parse_args()
+    unknown = sorted(set(parsed.names) - set(NAMES))
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    options = Options(parsed.times, parsed.device, parsed.quick)
+    for name in parsed.names or NAMES:
+        rows, raw = importlib.import_module(f"benchmarks.{name}").measure(options)
+        if parsed.keep:
+            keep(name, options, rows, raw)
+        sys.stdout.write(f"{name}\n{table(rows)}\n\n")
+        sys.stdout.flush()
+    if parsed.keep:
+        write_page()
 
 
 if __name__ == "__main__":
-    for name, line in benchmarks().items():
-        sys.stdout.write(f"python -m benchmarks.{name:<10} {line}\n")
+    main()

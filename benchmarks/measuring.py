@@ -54,13 +54,13 @@ def cold(name: str, *arguments: Any) -> Measured:
 def _once(name: str, arguments: Sequence[Any]) -> Measured:
     environment = {key: value for key, value in os.environ.items() if key not in FORGOTTEN}
     command = [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)]
-    _wait_for_quiet()
+    wait_for_quiet()
     with tempfile.TemporaryFile("w+") as output:
-        busy, began = _busy(), time.perf_counter()
+        before, began = busy(), time.perf_counter()
         process = subprocess.Popen(command, stdout=output, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
-        others = (_busy() - busy - usage.ru_utime - usage.ru_stime) / seconds
+        others = (busy() - before - usage.ru_utime - usage.ru_stime) / seconds
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
@@ -69,18 +69,18 @@ def _once(name: str, arguments: Sequence[Any]) -> Measured:
     return Measured(seconds, usage.ru_maxrss * 1024, max(0.0, others), said)
 
 
-def _busy() -> float:
+def busy() -> float:
     """Seconds that all cores together have been at work, since the machine started."""
     user, nice, system, _, _, *more = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
     return (user + nice + system + sum(more[:3])) / os.sysconf("SC_CLK_TCK")
 
 
-def _wait_for_quiet(patience: int = 20) -> None:
+def wait_for_quiet(patience: int = 20) -> None:
     """Until others have let the machine be for a second, or for so many seconds."""
     for _ in range(patience):
-        busy = _busy()
+        before = busy()
         time.sleep(1)
-        if _busy() - busy <= QUIET:
+        if busy() - before <= QUIET:
             return
 
 

@@ -33,7 +33,9 @@ ONCE = 1
 
 def quickly(platform: str, level: int | None = None) -> dict[str, Any] | None:
     """Options for what runs once, and whose compiling is all that it costs: on a CPU it takes half as long."""
-    return {"xla_backend_optimization_level": ONCE if level is None else level} if platform == "cpu" else None
+    if platform != "cpu":
+        return None
+    return {"xla_backend_optimization_level": ONCE if level is None else level, "xla_cpu_use_fusion_emitters": False}
 
 
 @functools.lru_cache(maxsize=64)

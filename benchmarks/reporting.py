@@ -1,0 +1,128 @@
+"""What was measured as rows of a table: kept as JSON with the machine, and written into ``docs/performance.md``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax", "equinox", "torch", "scikit-learn")
+BEGIN, END = "<!-- {name}: written by python -m benchmarks -->", "<!-- end of {name} -->"
+
+
+class Options(NamedTuple):
+    """What the command line says: how often each contender has its turn, which device, and whether to be brief."""
+
+    times: int
+    device: str
+    quick: bool
+
+
+class Row(NamedTuple):
+    """``ours`` and ``theirs`` in ``unit``, less being better; ``ratio`` is theirs / ours, and ``asked`` the least of it.
+
+    Where a limit is asked for in place of a peer, ``theirs`` is that limit. ``note`` says what else there is to know.
+    """
+
+    work: str
+    against: str
+    ours: float | None
+    theirs: float | None
+    unit: str
+    asked: float | None = None
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as long the other takes."""
+        return None if self.ours is None or self.theirs is None else self.theirs / self.ours
+
+    @property
+    def reached(self) -> str:
+        """Whether what was asked for was reached: yes, no, or nothing."""
+        if self.asked is None or self.ratio is None:
+            return ""
+        return "yes" if self.ratio >= self.asked else "no"
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Processor, cores, memory, versions; no path and no name of this one machine."""
+    cpu = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
+    found: dict[str, Any] = {
+        "processor": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in PACKAGES},
+    }
+    if device == "gpu":
+        asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        found["card"] = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    return found
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def keep(name: str, options: Options, rows: Iterable[Row], raw: Any) -> list[Row]:
+    """Writes ``results/NAME.json`` (``NAME-gpu.json``) and the table of the page."""
+    rows = list(rows)
+    RESULTS.mkdir(exist_ok=True)
+    told = {"name": name, "machine": machine(options.device), "times": options.times, "quick": options.quick}
+    written = [row._asdict() | {"ratio": row.ratio, "reached": row.reached} for row in rows]
+    own = name if options.device == "cpu" else f"{name}-{options.device}"
+    (RESULTS / f"{own}.json").write_text(json.dumps({**told, "rows": written, "raw": raw}, indent=1) + "\n")
+    return rows
+
+
+def kept(path: Path) -> list[Row]:
+    """The rows of a file of results."""
+    return [Row(**{field: row[field] for field in Row._fields}) for row in json.loads(path.read_text())["rows"]]
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows in Markdown."""
+    lines = ["| work | against | fnnet | theirs | ratio | asked | reached |", "|---|---|---:|---:|---:|---:|---|"]
+    for row in rows:
+        cells = (
+            row.work,
+            row.against + (f" ({row.note})" if row.note else ""),
+            _number(row.ours, row.unit),
+            _number(row.theirs, row.unit),
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+            "" if row.asked is None else f"{row.asked:g}",
+            row.reached,
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value:.3g} {unit}"
+
+
+def page(text: str) -> str:
+    """The page with the table of every file of results between its marks."""
+    for path in sorted(RESULTS.glob("*.json")):
+        begin, end = BEGIN.format(name=path.stem), END.format(name=path.stem)
+        if begin in text:
+            before, rest = text.split(begin)
+            text = f"{before}{begin}\n\n{table(kept(path))}\n\n{end}{rest.split(end)[1]}"
+    return text
+
+
+def write_page() -> None:
+    """Brings the tables of ``docs/performance.md`` up to date."""
+    PAGE.write_text(page(PAGE.read_text()))
