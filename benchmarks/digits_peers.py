@@ -1,8 +1,8 @@
 """64 learning rates for one network on digits, trained by fnnet and as its peers' users would.
 
-64–100–10 with relus, cross entropy, Adam, batches of 50 out of 1,500 examples in a new order each epoch, 20 epochs. Each
-function here prepares the work for some learning rates, and returns a function that does it from new parameters and
-gives the loss on all examples after the last step, one for each rate.
+64–100–10 with relus, cross entropy, Adam, batches of 50 out of 1,500 examples in a new order each epoch, 20 epochs.
+Each function here prepares the work for some learning rates, and returns a function that does it from new parameters
+and gives the loss on all examples after the last step, one for each rate.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def plain_vmap(rates: Sequence[float], device: str = "cpu") -> Losses:
 
 
 def linen(rates: Sequence[float], device: str = "cpu", closed_over: bool = False) -> Losses:
-    """flax linen and optax: a jitted step in a loop, one rate after another.
+    """Flax linen and optax: a jitted step in a loop, one rate after another.
 
     The rate is an argument of the compiled step (`optax.inject_hyperparams`), or closed over, which compiles each.
     """
@@ -163,7 +163,7 @@ def batches(x: Any, y: Any, seed: int = 0) -> Any:
 
 
 def equinox(rates: Sequence[float], device: str = "cpu") -> Losses:
-    """equinox and optax: a step under `filter_jit` in a loop, one rate after another."""
+    """Equinox and optax: a step under `filter_jit` in a loop, one rate after another."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp
@@ -197,7 +197,7 @@ def equinox(rates: Sequence[float], device: str = "cpu") -> Losses:
 
 
 def nnx(rates: Sequence[float], device: str = "cpu") -> Losses:
-    """flax nnx and optax: a step under `nnx.jit` in a loop, one rate after another."""
+    """Flax nnx and optax: a step under `nnx.jit` in a loop, one rate after another."""
     import jax.numpy as jnp
     import optax
     from flax import nnx as nx

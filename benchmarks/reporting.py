@@ -26,7 +26,7 @@ class Options(NamedTuple):
 
 
 class Row(NamedTuple):
-    """``ours`` and ``theirs`` in ``unit``, less being better; ``ratio`` is theirs / ours, and ``asked`` the least of it.
+    """``ours`` and ``theirs`` in ``unit``, less being better; ``ratio`` is theirs / ours, ``asked`` the least of it.
 
     Where a limit is asked for in place of a peer, ``theirs`` is that limit. ``note`` says what else there is to know.
     """
