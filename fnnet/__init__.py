@@ -1,41 +1,6 @@
 """Neural networks trained as pure functions in JAX: one net, or a thousand at once."""
 
-from fnnet import analysis, calculus, data, errors, losses, metrics, nn, optim, report, stats
-from fnnet._version import __version__
-from fnnet.sweeps import Ensemble, OptunaSearch, Plan, Sweep, ensemble, plan, schedulers, sweep, write_report
-from fnnet.sweeps import space as hp
-from fnnet.train import EarlyStopping, History, Learner, Run, Training, TrainState, fit, load, loggers, training
+from fnnet._version import __version__ as __version__
+from fnnet.lazy import front_door
 
-__all__ = [
-    "EarlyStopping",
-    "Ensemble",
-    "History",
-    "Learner",
-    "OptunaSearch",
-    "Plan",
-    "Run",
-    "Sweep",
-    "TrainState",
-    "Training",
-    "__version__",
-    "analysis",
-    "calculus",
-    "data",
-    "ensemble",
-    "errors",
-    "fit",
-    "hp",
-    "load",
-    "loggers",
-    "losses",
-    "metrics",
-    "nn",
-    "optim",
-    "plan",
-    "report",
-    "schedulers",
-    "stats",
-    "sweep",
-    "training",
-    "write_report",
-]
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)
