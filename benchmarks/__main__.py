@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.reporting import Options, keep, table, write_page
 
-NAMES = ("sweep_warm",)
+NAMES = ("sweep_warm", "sweep_cold", "import_time")
 """Every benchmark, as a module with ``measure(options)``, which gives rows and what is behind them."""
 
 

@@ -16,6 +16,8 @@ WORTH = 10.0
 """How many times what it takes to compile the other ways has to be left to do, for them to be tried."""
 
 _found: dict[Hashable, int] = {}
+_compiling: dict[Hashable, float] = {}
+"""Seconds that a program took the first time, which a process that has it compiled already cannot tell."""
 
 
 def remembered(name: Hashable) -> int | None:
@@ -44,10 +46,13 @@ def settle(
         return None
     packs.settled = True
     pace = {packs.lanes: _pace(packs, until, generation)}
+    left = sum(steps - book.step(run) for run, steps in until.items()) * pace[packs.lanes]
+    compiling = _compiling[name] = max(packs.cost.compile_seconds, _compiling.get(name, 0.0))
+    if left < WORTH * compiling:
+        return None
     others = [planned(packs.lanes.of_width(width)) for width in packs.lanes.others]
     ways = {other.lanes: other for other in others if other.lanes != packs.lanes}
-    left = sum(steps - book.step(run) for run, steps in until.items()) * pace[packs.lanes]
-    if left < WORTH * packs.cost.compile_seconds * len(ways):
+    if left < WORTH * compiling * len(ways):
         return None
     first = packs.at_once
     for lanes, way in ways.items():
