@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ class Measured(NamedTuple):
     said: dict[str, Any]
 
 
-def cold(name: str, *arguments: Any) -> Measured:
+def cold(name: str, *arguments: Any, environment: Mapping[str, str] | None = None) -> Measured:
     """Runs ``python -m benchmarks.NAME ARGUMENTS`` as a process that knows nothing; its last line is JSON.
 
     On a machine that is shared, the least disturbed of a few attempts counts. The peak is that of this one process,
@@ -41,7 +41,7 @@ def cold(name: str, *arguments: Any) -> Measured:
     """
     best = None
     for _ in range(ATTEMPTS):
-        measured = _once(name, arguments)
+        measured = _once(name, arguments, environment or {})
         said = f"{name} {' '.join(map(str, arguments))}: {measured.seconds:.1f} s, others {measured.others:.2f} cores"
         sys.stderr.write(f"{said}\n")
         best = measured if best is None else min(best, measured, key=lambda m: m.others)
@@ -51,8 +51,8 @@ def cold(name: str, *arguments: Any) -> Measured:
     return best
 
 
-def _once(name: str, arguments: Sequence[Any]) -> Measured:
-    environment = {key: value for key, value in os.environ.items() if key not in FORGOTTEN}
+def _once(name: str, arguments: Sequence[Any], added: Mapping[str, str]) -> Measured:
+    environment = {key: value for key, value in os.environ.items() if key not in FORGOTTEN} | dict(added)
     command = [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)]
     wait_for_quiet()
     with tempfile.TemporaryFile("w+") as output:
@@ -75,12 +75,12 @@ def busy() -> float:
     return (user + nice + system + sum(more[:3])) / os.sysconf("SC_CLK_TCK")
 
 
-def wait_for_quiet(patience: int = 20) -> None:
-    """Until others have let the machine be for a second, or for so many seconds."""
+def wait_for_quiet(patience: int = 20, moment: float = 1.0) -> None:
+    """Until others have let the machine be for a moment of so many seconds, or for so many moments."""
     for _ in range(patience):
         before = busy()
-        time.sleep(1)
-        if busy() - before <= QUIET:
+        time.sleep(moment)
+        if busy() - before <= QUIET * moment:
             return
 
 

@@ -50,7 +50,7 @@ def interleaved(
             contender.ask()
         for _ in range(times):
             for contender in there.values():
-                wait_for_quiet(5)
+                wait_for_quiet(20, 0.2)
                 contender.turn()
     finally:
         for contender in began.values():

@@ -1,0 +1,82 @@
+"""What the programs of training consist of, counted: facts that cost time wherever they change, and no seconds."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+
+import fnnet
+from fnnet import data, hp, losses, metrics, nn, optim
+
+ROWS, FEATURES, HIDDEN, CLASSES, BATCH = 60, 7, 9, 3, 12
+HOST = r"infeed|outfeed|\bsend\b|\brecv\b|callback|host"
+
+
+def learner(learning_rate=1e-2, hidden=HIDDEN):
+    return fnnet.Learner(
+        nn.mlp([hidden, CLASSES]),
+        losses.softmax_cross_entropy,
+        optim.adam(learning_rate),
+        {"accuracy": metrics.accuracy},
+    )
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    return data.from_arrays(
+        rng.normal(size=(ROWS, FEATURES)).astype(np.float32), np.arange(ROWS, dtype=np.int32) % CLASSES
+    )
+
+
+@pytest.fixture(scope="module")
+def advance(rows):
+    """The compiled program of `fnnet.fit`'s loop, and the shapes of its state."""
+    training = fnnet.training(learner(), batch_size=BATCH)
+    state = jax.eval_shape(training.init, jax.random.key(0), rows.inputs[:1])
+    number = jax.ShapeDtypeStruct((), np.int32)
+    jitted = jax.jit(
+        lambda state, rows, start, steps: training.advance(state, rows, None, start, steps), donate_argnums=0
+    )
+    return jitted.lower(state, rows, number, number).compile(), state
+
+
+def test_a_step_has_five_products_of_matrices_and_nothing_that_sorts_or_scatters(advance):
+    """Two forwards and three backwards: there is no gradient with respect to the inputs."""
+    text = advance[0].as_text()
+    shapes = sorted(re.findall(r"= f32\[([\d,]+)\]\S* dot\(", text))
+    pairs = [(BATCH, HIDDEN), (BATCH, CLASSES), (BATCH, HIDDEN), (FEATURES, HIDDEN), (HIDDEN, CLASSES)]
+    assert shapes == sorted(f"{a},{b}" for a, b in pairs)
+    assert not re.search(r"= \S+ sort\(", text)  # the order of a batch is arithmetic
+    # The history's rows are written once a period; the loss of a class id is no scatter.
+    assert len(re.findall(r"= \S+ scatter\(", text)) == 0
+
+
+def test_nothing_leaves_the_device_inside_of_the_loop(advance):
+    assert not re.search(HOST, re.sub(r"metadata=\{[^}]*\}", "", advance[0].as_text()))
+
+
+def test_the_state_is_given_away_and_a_step_needs_a_few_copies_of_it_at_the_most(advance):
+    program, state = advance
+    sizes = program.memory_analysis()
+    held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state._replace(key=())))
+    assert sizes.alias_size_in_bytes >= held
+    batch = 4 * BATCH * (FEATURES + 4 * HIDDEN + 6 * CLASSES)
+    assert sizes.temp_size_in_bytes < 4 * held + 4 * batch + 4096
+
+
+@pytest.mark.exhaustive  # compiles a program that no other test does
+def test_a_sweep_compiles_a_few_programs_and_one_like_it_none(rows, compilations):
+    def swept(*rates):
+        return fnnet.sweep(
+            learner, {"learning_rate": hp.grid(*rates)}, rows, epochs=2, batch_size=BATCH, key=jax.random.key(0),
+            progress=False,
+        )  # fmt: skip
+
+    swept(1e-3, 1e-2, 1e-1)
+    # Keys, initialisation, training, and what is done once for each of them on the way.
+    assert len(compilations) <= 8
+    compilations.clear()
+    swept(2e-3, 2e-2, 2e-1)
+    assert not compilations
