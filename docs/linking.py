@@ -169,7 +169,7 @@ def labelled(table: str) -> str:
     count = itertools.count()
     text = table.replace("<td>–</td>", '<td class="none">–</td>')
     text = re.sub(r'(<a href="images/[^>]*>)(\w+)', lambda m: m[1] + m[2].replace("_", "_<wbr>"), text)
-    text = CODE.sub(lambda m: "<code>" + re.sub(r"([._/])(?=\w)", r"\1<wbr>", m[1]) + "</code>", text)
+    text = CODE.sub(lambda m: "<code>" + re.sub(r"([_/])(?=\w)", r"\1<wbr>", m[1]) + "</code>", text)
     text = re.sub(r"<td(?=[ >])", lambda _: f'<td data-label="{heads[next(count) % len(heads)]}"', text)
     return text.replace("<table>", '<table class="wide">')
 
