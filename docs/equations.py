@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from typing import Any
 
 import griffe
@@ -40,8 +41,11 @@ def section(paragraph: str) -> str:
     return "".join(part if i % 2 else escaped(part) for i, part in enumerate(split))
 
 
-def tidy(docstring: str) -> str:
-    """A docstring for mkdocstrings: equations and examples fenced, the source in a line of its own."""
+def tidy(docstring: str, returns: str = "") -> str:
+    """A docstring for mkdocstrings: equations and examples fenced, the source in a line of its own.
+
+    What a function ``returns``, its type, stands before the text of Returns, or else its first colon would end one.
+    """
     first, *rest = docstring.strip().split("\n\n")
     done = [escaped(first)]
     for paragraph in rest:
@@ -49,8 +53,13 @@ def tidy(docstring: str) -> str:
             done.append(f"```text\n{paragraph}\n```")
         elif paragraph.startswith(">>>"):
             done.append(f"```pycon\n{paragraph}\n```")
+        elif paragraph.startswith("Example:\n"):
+            lines = textwrap.dedent(paragraph.removeprefix("Example:\n"))
+            done.append(f"```pycon\n{lines}\n```")
         elif paragraph.startswith("Source:"):
             done.append("**Source:**" + escaped(paragraph.removeprefix("Source:")))
+        elif paragraph.startswith("Returns:\n") and returns:
+            done.append(f"Returns:\n    {returns}: {escaped(paragraph.removeprefix('Returns:').lstrip())}")
         elif SECTION.match(paragraph):
             done.append(section(paragraph))
         else:
@@ -64,4 +73,4 @@ class Equations(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Replaces the text before it is parsed."""
         if obj.docstring:
-            obj.docstring.value = tidy(obj.docstring.value)
+            obj.docstring.value = tidy(obj.docstring.value, str(getattr(obj, "returns", None) or ""))

@@ -25,13 +25,14 @@ from mkdocs.structure.files import File, Files
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
-PAGES = ("programs", "sweeps", "scale", "errors", "extend", "lectures", "errata", "experiments", "optimizers", "design")
+PAGES = sorted(path.stem for path in DOCS.glob("*.md"))
 LOG = logging.getLogger("mkdocs.hooks.linking")
 
 TEST = re.compile(r"<code>(tests/[\w/]+\.py)</code>(?:: (\w+))?")
 CODE = re.compile(r"<code>([^<]+)</code>")
 PROTECTED = re.compile(r"(<pre\b.*?</pre>|<a\b.*?</a>|<h1\b.*?</h1>)", re.DOTALL)
-ROW = re.compile(r"<td>([A-G]\d+)</td>")
+ROW = re.compile(r"(?<=<tr>\n)<td>([^<]+)</td>")
+SCIPY = {"minimize", "least_squares"}  # on the page of the optimizers these are SciPy's functions, not fnnet's
 ANCHORS: dict[str, str] = {}
 
 
@@ -104,7 +105,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> Non
 def link(code: str, up: str, page: str) -> str | None:
     """The link for what stands in backticks, if it has one; ``up`` leads from the page to the top of the site."""
     bare = html.unescape(code).partition("(")[0]
-    usual = f"optim.{bare}" if page == "optimizers.md" else bare
+    usual = f"optim.{bare}" if page == "optimizers.md" and bare not in SCIPY else bare
     for name in (bare, usual):
         if name in ANCHORS and ("." in name or name[0].isupper()):
             return f'<autoref identifier="{ANCHORS[name]}"><code>{code}</code></autoref>'
@@ -137,24 +138,38 @@ def linked(text: str, uri: str) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
-    """Links what stands in backticks; rows of the map of the lectures get anchors."""
+    """Links what stands in backticks; rows of the wide tables get anchors, ``#A1`` and ``#000-nesterov``."""
     uri = page.file.src_uri
     if uri.startswith("source/"):
         return html
-    if uri == "lectures.md":
-        seen: set[str] = set()
-        html = ROW.sub(lambda m: m[0] if m[1] in seen else seen.add(m[1]) or f'<td id="{m[1]}">{m[1]}</td>', html)
+    html = linked(html, uri)
     if uri in ("lectures.md", "errata.md"):
-        html = re.sub(r"<table>.*?</table>", labelled, html, flags=re.DOTALL)
-    return linked(html, uri)
+        seen: set[str] = set()
+        html = re.sub(r"<table>.*?</table>", lambda table: labelled(anchored(table[0], seen)), html, flags=re.DOTALL)
+    return html
 
 
-def labelled(table: re.Match[str]) -> str:
+def anchored(table: str, seen: set[str]) -> str:
+    """A table whose rows can be linked by their first cell, the first of several rows of one name."""
+
+    def anchor(match: re.Match[str]) -> str:
+        name = re.sub(r"\W+", "-", match[1]).strip("-")
+        name = name if re.fullmatch(r"[A-G]\d+", name) else name.lower()
+        if not name or name in seen:
+            return match[0]
+        seen.add(name)
+        return f'<td id="{name}">{match[1]}</td>'
+
+    return ROW.sub(anchor, table)
+
+
+def labelled(table: str) -> str:
     """A table whose cells know their columns, so that a narrow screen can show each row as a card."""
-    heads = re.findall(r"<th>(.*?)</th>", table[0])
+    heads = re.findall(r"<th>(.*?)</th>", table)
     count = itertools.count()
-    text = table[0].replace("<td>–</td>", '<td class="none">–</td>')
+    text = table.replace("<td>–</td>", '<td class="none">–</td>')
     text = re.sub(r'(<a href="images/[^>]*>)(\w+)', lambda m: m[1] + m[2].replace("_", "_<wbr>"), text)
+    text = CODE.sub(lambda m: "<code>" + re.sub(r"([_/])(?=\w)", r"\1<wbr>", m[1]) + "</code>", text)
     text = re.sub(r"<td(?=[ >])", lambda _: f'<td data-label="{heads[next(count) % len(heads)]}"', text)
     return text.replace("<table>", '<table class="wide">')
 
