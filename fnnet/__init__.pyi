@@ -1,5 +1,6 @@
 from fnnet import analysis, calculus, data, errors, losses, metrics, nn, optim, report, stats
 from fnnet._version import __version__
+from fnnet.recipes import recipe
 from fnnet.sweeps import Ensemble, OptunaSearch, Plan, Sweep, ensemble, plan, schedulers, sweep, write_report
 from fnnet.sweeps import space as hp
 from fnnet.train import EarlyStopping, History, Learner, Run, Training, TrainState, fit, load, loggers, training
@@ -30,6 +31,7 @@ __all__ = [
     "nn",
     "optim",
     "plan",
+    "recipe",
     "report",
     "schedulers",
     "stats",

@@ -1,7 +1,7 @@
 """Optimizers: pure (init, update) pairs, and the schedules and transformations that go with them."""
 
 from fnnet.optim import line_search, schedules
-from fnnet.optim.base import Optimizer, apply_updates, chain, elementwise
+from fnnet.optim.base import Optimizer, apply_updates, chain, elementwise, rate
 from fnnet.optim.constrained import augmented_lagrangian
 from fnnet.optim.driver import Result, minimize
 from fnnet.optim.first_order import (
@@ -98,6 +98,7 @@ __all__ = [
     "partition",
     "radam",
     "random_search",
+    "rate",
     "rmsprop",
     "schedules",
     "sgd",

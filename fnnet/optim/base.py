@@ -58,7 +58,19 @@ def rounded(x: Array, dtype: Any) -> Array:
 
 
 def rate(learning_rate: Scalar | Schedule, t: Array) -> Array:
-    """The learning rate of update ``t`` = 1, 2, … in t's dtype; a schedule is asked with t − 1 updates done."""
+    """The learning rate of update ``t`` = 1, 2, … in t's dtype; a schedule is asked with t − 1 updates done.
+
+    Args:
+        learning_rate: a number, or a schedule, a function of the number of updates that are done.
+        t: float scalar, as `elementwise` passes it.
+
+    Returns:
+        A scalar.
+
+    >>> import jax.numpy as jnp
+    >>> float(rate(0.5, jnp.array(3.0))), float(rate(lambda done: 0.5**done, jnp.array(3.0)))
+    (0.5, 0.25)
+    """
     return jnp.asarray(learning_rate(t - 1) if callable(learning_rate) else learning_rate, t.dtype)
 
 

@@ -8,6 +8,7 @@ import jax
 
 from fnnet.errors import HyperparameterError, check_number
 from fnnet.nn.operations import operations
+from fnnet.report.style import plural
 from fnnet.sweeps.book import nbytes
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.lanes import Lanes
@@ -138,10 +139,8 @@ class Plan(NamedTuple):
 
 
 def _product(plan: Plan) -> str:
-    parts = [f"{plan.trials:,} trials", f"{plan.seeds:,} seeds"] + (
-        [] if plan.folds is None else [f"{plan.folds} folds"]
-    )
-    return " × ".join(parts)
+    parts = [plural(plan.trials, "trial"), plural(plan.seeds, "seed")]
+    return " × ".join(parts if plan.folds is None else [*parts, plural(plan.folds, "fold")])
 
 
 def size(count: float) -> str:

@@ -61,7 +61,7 @@ def test_a_plan_says_itself_in_a_few_lines(planned):
 def test_folds_are_runs_too(plan_flowers, space):
     planned = plan_flowers(space, trials=4, folds=3, validation=None)
     assert planned.runs == 12
-    assert "4 trials × 1 seeds × 3 folds = 12" in str(planned)
+    assert "4 trials × 1 seed × 3 folds = 12" in str(planned)
 
 
 def ready_for(flowers, learner, space, lanes, devices=1, **changes):

@@ -39,7 +39,7 @@ def adagrad(
 
     Same as ``torch.optim.Adagrad(params, learning_rate, initial_accumulator_value=s₀, eps=eps)`` for eps_root = 0, and
     ``optax.adagrad(learning_rate, s₀, eps=eps_root)`` for eps = 0; optax's s₀ is 0.1 unless told.
-    Lecture 004 divides the gradient of step t by the sum up to step t − 1, which is 0/0 at first; this is not done.
+    The sum of lecture 004 begins with the gradient after the first step, which divides by 0; here the first one counts.
 
     Source: lecture 000, "AdaGrad"; lecture 001, Algorithm 3; lecture 003, "Adaptive learning rate algorithms";
     lecture 004, "AdaGrad approximation"; Duchi, Hazan and Singer, 2011.
@@ -101,8 +101,8 @@ def rmsprop(
     Same as ``torch.optim.RMSprop(params, learning_rate, alpha=decay, eps=eps, momentum=momentum, centered=centered)``
     for eps_root = 0, whose alpha is 0.99 unless told; and ``optax.rmsprop(learning_rate, decay, eps=eps_root, ...)``
     for eps = 0, or with ``eps_in_sqrt=False`` for eps_root = 0. optax multiplies by α before the momentum, which is
-    the same for a constant α. Lecture 004 gives its γ to the new square: decay = 1 − γ; and it divides by the mean up
-    to step t − 1, which is 0/0 at first; this is not done.
+    the same for a constant α. Lecture 004 gives its γ to the new square: decay = 1 − γ; and its mean begins with the
+    gradient after the first step, which divides by 0; here the first one counts.
 
     Source: lecture 000, "RMSProp"; lecture 001, section 7; lecture 002, "RMSprop (precursor to Adam)"; lecture 003,
     "Adaptive learning rate algorithms"; lecture 004, "RMSprop approximation"; centred: Graves, 2013.
@@ -162,7 +162,7 @@ def adadelta(learning_rate: Scalar | Schedule = 1.0, rho: Scalar = 0.9, eps: Sca
         HyperparameterError: a number out of range.
 
     Same as ``torch.optim.Adadelta(params, learning_rate, rho, eps)`` and ``optax.adadelta(learning_rate, rho, eps)``.
-    Lecture 004 divides by the mean up to step t − 1, which is 0/0 at first; this is not done for v.
+    The mean of v of lecture 004 begins with the gradient after the first step; here the first one counts.
 
     Source: lecture 004, "AdaDelta approximation"; Zeiler, 2012, Algorithm 1.
 

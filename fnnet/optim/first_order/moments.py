@@ -49,8 +49,8 @@ def adam(
         HyperparameterError: a number out of range.
 
     Same as ``torch.optim.Adam(params, learning_rate, (b1, b2), eps)`` for eps_root = 0, and ``optax.adam(learning_rate,
-    b1, b2, eps, eps_root)``. Lecture 004 gives its β to the new gradient: b1 = 1 − β₁, b2 = 1 − β₂; and it steps with
-    the moments of step t − 1, which is 0/0 at first; this is not done.
+    b1, b2, eps, eps_root)``. Lecture 004 gives its β to the new gradient: b1 = 1 − β₁, b2 = 1 − β₂; and its
+    moments begin with the gradient after the first step, which is 0/0; here the first one counts.
 
     Source: lecture 000, "Adam"; lecture 001, section 7; lecture 002, "Adaptive moment estimation"; lecture 003,
     "Adaptive learning rate algorithms"; lecture 004, "Adam"; Kingma and Ba, 2015.
