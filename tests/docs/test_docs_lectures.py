@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import fnnet
+from benchmarks import reporting
 from experiments.__main__ import experiments
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,11 @@ def test_the_reference_is_what_its_maker_writes():
     pages = beside("make_reference").pages()
     written = {path.name: path.read_text() for path in (DOCS / "reference").glob("*.md")}
     assert written == pages, "run: python docs/make_reference.py"
+
+
+def test_the_tables_of_performance_are_those_of_the_results():
+    assert reporting.page(PAGES["performance.md"]) == PAGES["performance.md"], "run: python -m benchmarks"
+    assert reporting.table([]).count("|") == 2 * 8
 
 
 def test_the_reference_covers_every_public_module():
