@@ -61,7 +61,7 @@ def prepare(how: str, device: str, quick: bool) -> Callable[[], dict[str, Any]]:
     def work() -> dict[str, Any]:
         first = not found
         for width, (train, operations) in widths.items():
-            epochs = max(1, round(SECONDS * LIKELY / operations / (ROWS // BATCH)))
+            epochs = max(5, round(SECONDS * LIKELY / operations / (ROWS // BATCH)))
             of = found.setdefault(width, {"operations": operations, "seconds": []})
             one, more = (timed(train, count) for count in (1, 1 + epochs))
             if not first:
