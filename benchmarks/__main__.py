@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.reporting import Options, keep, table, write_page
 
-NAMES = ("sweep_warm", "sweep_cold", "grid_folds", "fit", "compile", "import_time", "scaling")
+NAMES = ("sweep_warm", "sweep_cold", "grid_folds", "fit", "update", "limit", "compile", "import_time", "scaling")
 """Every benchmark, as a module with ``measure(options)``, which gives rows and what is behind them."""
 
 
