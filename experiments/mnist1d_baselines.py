@@ -87,24 +87,26 @@ def experiment(options: Options) -> Claim:
     said = ", ".join(f"{name} {100 * mean:.1f} ± {100 * spread:.1f} %" for name, (mean, spread) in found.items())
     draw_curves(
         options.out / "mnist1d_baselines.png",
-        f"MNIST-1D, {seeds} seeds each: mean and range; bars at the right: published",
+        "MNIST-1D test signals: " + ", ".join(f"{name} {100 * mean:.0f} % right" for name, (mean, _) in found.items()),
+        f"Lines: mean of {seeds} seeds, bands: their range; bars at the right: as published.",
         curves,
         "step",
         "test accuracy",
         low=0.2,
     )
-    means = [mean for mean, _ in found.values()]
-    inside = all(low - NEAR <= mean <= high + NEAR for mean, (low, high) in zip(means, PUBLISHED.values(), strict=True))
-    seen = bool(np.diff(means).min() > APART) if options.quick else inside
+    if options.quick:
+        parts = {"each above the one before": np.diff([mean for mean, _ in found.values()]).min() > APART}
+    else:
+        parts = {name: low - NEAR <= found[name][0] <= high + NEAR for name, (low, high) in PUBLISHED.items()}
     rule = f"each more than {100 * APART:.0f} % above the one before" if options.quick else said_of_published()
     numbers = {
         "steps": steps,
         "seeds": seeds,
         "accuracies": {name: [round(float(value), 4) for value in runs] for name, runs in last.items()},
         "mean_and_spread": found,
-        "seconds": seconds,
+        "seconds_of_training": seconds,
     }
-    return Claim(seen, f"after {steps} steps {said}; asked for: {rule}", numbers)
+    return Claim(parts, f"after {steps} steps {said}; asked for: {rule}", numbers)
 
 
 if __name__ == "__main__":
