@@ -61,7 +61,7 @@ CASES = {
         0.91,
     ),
 }
-QUICK = {"perceptron": 0.75, "convolutions": 0.75}
+QUICK = {"perceptron": 0.75, "convolutions": 0.78}
 """What is claimed after few epochs of a part of the data."""
 
 
@@ -77,7 +77,7 @@ def experiment(options: Options) -> Claim:
     curves = {}
     for key, (name, case) in zip(keys[1:], CASES.items(), strict=True):
         epochs = min(case.epochs, 6) if options.quick else case.epochs
-        seeds = 1 if options.quick else case.seeds
+        seeds = 2 if options.quick else case.seeds
         claimed = QUICK[name] if options.quick else case.claimed
         started = time.perf_counter()
         swept = fnnet.sweep(
@@ -99,14 +99,14 @@ def experiment(options: Options) -> Claim:
             "claimed": claimed,
             "test_accuracies": accuracies,
             "mean": float(np.mean(accuracies)),
-            "spread": float(np.std(accuracies, ddof=1)) if seeds > 1 else 0.0,
+            "spread": float(np.std(accuracies, ddof=1)),
             "epochs": epochs,
             "seconds": time.perf_counter() - started,
         }
     draw_curves(
         options.out / "fashion_mnist.png",
-        "Fashion-MNIST test images: "
-        + " and ".join(f"{name} {100 * found['mean']:.1f} % right" for name, found in numbers.items()),
+        "Right on the test images of Fashion-MNIST: "
+        + ", ".join(f"{name} {100 * found['mean']:.1f} %" for name, found in numbers.items()),
         "Lines: mean over seeds on validation images, bands: their range; bars at the right: asked for on test images.",
         curves,
         "epoch",

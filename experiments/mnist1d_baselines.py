@@ -87,7 +87,7 @@ def experiment(options: Options) -> Claim:
     said = ", ".join(f"{name} {100 * mean:.1f} ± {100 * spread:.1f} %" for name, (mean, spread) in found.items())
     draw_curves(
         options.out / "mnist1d_baselines.png",
-        "MNIST-1D test signals: " + ", ".join(f"{name} {100 * mean:.0f} % right" for name, (mean, _) in found.items()),
+        "Right on MNIST-1D: " + ", ".join(f"{name} {100 * mean:.0f} %" for name, (mean, _) in found.items()),
         f"Lines: mean of {seeds} seeds, bands: their range; bars at the right: as published.",
         curves,
         "step",
@@ -98,7 +98,7 @@ def experiment(options: Options) -> Claim:
         parts = {"each above the one before": np.diff([mean for mean, _ in found.values()]).min() > APART}
     else:
         parts = {name: low - NEAR <= found[name][0] <= high + NEAR for name, (low, high) in PUBLISHED.items()}
-    rule = f"each more than {100 * APART:.0f} % above the one before" if options.quick else said_of_published()
+    rule = f"each more than {100 * APART:.0f} points above the one before" if options.quick else said_of_published()
     numbers = {
         "steps": steps,
         "seeds": seeds,

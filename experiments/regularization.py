@@ -64,7 +64,7 @@ def split_digits(key: Any, noise: float) -> list[data.Dataset]:
     labels[wrong] = np.asarray(jax.random.randint(keys[2], labels.shape, 0, 10))[wrong]
     inputs = np.asarray(digits.inputs)
     bounds = np.split(order, [TRAINING, TRAINING + VALIDATION])
-    return [data.from_arrays(inputs[rows], labels[rows], classes=range(10)) for rows in bounds]
+    return [data.from_arrays(inputs[rows], labels[rows], classes=digits.about.classes) for rows in bounds]
 
 
 @jax.jit
