@@ -207,7 +207,7 @@ def experiment(options: Options) -> Claim:
     variance = errors["variance"][:, -1] / errors["variance"][:, 0]
     parts = errors["bias²"] + errors["variance"] + NOISE**2
     identity = float(np.abs(parts / errors["measured"] - 1).max())
-    folds, training = (float(np.exp(np.log(ratio).mean())) for ratio in (by_folds, by_training))
+    highest, folds, training = (float(np.exp(np.log(ratio).mean())) for ratio in (overfit, by_folds, by_training))
     median = np.median(wide[1], axis=0)
     peak = median[WIDTHS == EXAMPLES][0]
     narrow, widest = median[WIDTHS < EXAMPLES].min(), median[-1]
@@ -222,7 +222,7 @@ def experiment(options: Options) -> Claim:
     beyond = "the error falls again" if parts["wide nets are better again"] else "the error does not fall again"
     titles = {
         "lecture": f"Test error is least at degree {np.median(best):.0f}; degree {DEGREES[-1]} has "
-        f"{np.median(overfit):.0f} times as much, what {FOLDS} folds choose {folds:.2f} times",
+        f"{highest:.0f} times as much, what {FOLDS} folds choose {folds:.2f} times",
         "beyond": f"Beyond the lecture's curve {beyond}: {peak:.0f} with as many units as examples, "
         f"{widest:.2f} with ten times as many (least before: {narrow:.2f})",
     }
@@ -235,7 +235,7 @@ def experiment(options: Options) -> Claim:
         "widths": WIDTHS, "wide_training_error": np.median(wide[0], axis=0), "wide_test_error": median,
     }  # fmt: skip
     words = (
-        f"test error at the highest degree {np.exp(np.log(overfit).mean()):.0f} times the least (each > 5), bias² + "
+        f"test error at the highest degree {highest:.0f} times the least (each > 5), bias² + "
         f"variance + noise is the error within {identity:.1%} (5 %), {FOLDS} folds choose a degree with {folds:.2f} "
         f"times the least error (≤ 1.5) and training error one with {training:.0f} times (> 3), degree of least error "
         f"{spread(best)}; beyond: {peak / widest:.0f} times the error at the peak (> 3)"
