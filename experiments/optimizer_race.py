@@ -17,6 +17,7 @@ data.
 Asked for beforehand: no optimizer is the best on all four surfaces; and on digits every one of the ten has a mean test
 accuracy of at least 0.93, and the best and the worst are less than 0.03 apart. Whether one of them is best on digits is
 not asked but told: for how many the 95 % bootstrap interval of the difference to the best, paired by seed, has 0 in it.
+(The best is taken for it by these very seeds, so that it has been lucky, and a few more may be as good.)
 
 Source: lecture 004, "SGD (or MBGD)" to "Adam", and its messages to take home; lecture 000, "Newer Adam approaches".
 """
