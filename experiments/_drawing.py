@@ -79,9 +79,11 @@ def spread(values: Any, digits: int = 3) -> str:
     return f"{values.mean():.{digits}g} ± {deviation:.{3 if deviation >= 100 else 2}g}"
 
 
-def draw_curves(path: Path, title: str, curves: Mapping[str, Curves], across: str, up: str, low: float) -> None:
+def draw_curves(
+    path: Path, title: str, subtitle: str, curves: Mapping[str, Curves], across: str, up: str, low: float
+) -> None:
     """Writes a figure of the curves, with what is claimed as a bar at the right; below ``low`` nothing is drawn."""
-    with drawing(path, title) as panels:
+    with drawing(path, title, subtitle) as panels:
         axes = panels[0, 0]
         end = max(curve.at[-1] for curve in curves.values())
         for colour, (name, (at, values, claimed)) in zip(COLOURS, curves.items(), strict=False):

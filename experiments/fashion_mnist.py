@@ -1,9 +1,11 @@
-"""Fashion-MNIST: a perceptron gets 0.885 of the test images right, a small convolutional net 0.91.
+"""Fashion-MNIST: a perceptron gets 0.885 of the test images right or more, a small convolutional net 0.91.
 
 60,000 images of clothes to train on and 10,000 to test. Seen will be: the mean accuracy over seeds on the test images,
-0.885 or more for the perceptron and 0.91 or more for the convolutional net, on a processor in minutes. The networks
-and their training are those of ``fnnet train fashion_mnist`` with ``--model mlp`` and ``--model conv``. A fifth of the
-60,000 chooses the best epoch of each run; the test images choose nothing and are looked at once.
+0.885 or more for the perceptron and 0.91 or more for the convolutional net, on a processor in minutes, for which there
+are five seeds of the one and two of the other. The networks and their training are those of ``fnnet train
+fashion_mnist`` with ``--model mlp`` and ``--model conv``. A fifth of the 60,000 chooses the best epoch of each run; the
+test images choose nothing here. (They were seen once before, while structures and numbers were compared, as the page of
+the experiments tells.)
 
 The data are Debian's package dataset-fashion-mnist; `fnnet.data.load` says where they are looked for.
 
@@ -60,7 +62,7 @@ CASES = {
         0.91,
     ),
 }
-QUICK = {"perceptron": 0.75, "convolutions": 0.75}
+QUICK = {"perceptron": 0.75, "convolutions": 0.78}
 """What is claimed after few epochs of a part of the data."""
 
 
@@ -76,7 +78,7 @@ def experiment(options: Options) -> Claim:
     curves = {}
     for key, (name, case) in zip(keys[1:], CASES.items(), strict=True):
         epochs = min(case.epochs, 6) if options.quick else case.epochs
-        seeds = 1 if options.quick else case.seeds
+        seeds = 2 if options.quick else case.seeds
         claimed = QUICK[name] if options.quick else case.claimed
         started = time.perf_counter()
         swept = fnnet.sweep(
@@ -98,25 +100,27 @@ def experiment(options: Options) -> Claim:
             "claimed": claimed,
             "test_accuracies": accuracies,
             "mean": float(np.mean(accuracies)),
-            "spread": float(np.std(accuracies, ddof=1)) if seeds > 1 else 0.0,
+            "spread": float(np.std(accuracies, ddof=1)),
             "epochs": epochs,
             "seconds": time.perf_counter() - started,
         }
     draw_curves(
         options.out / "fashion_mnist.png",
-        "Fashion-MNIST, mean and range over seeds; bars at the right: asked for on the test images",
+        "Right on the test images of Fashion-MNIST: "
+        + ", ".join(f"{name} {100 * found['mean']:.1f} %" for name, found in numbers.items()),
+        "Lines: mean over seeds on validation images, bands: their range; bars at the right: asked for on test images.",
         curves,
         "epoch",
         "validation accuracy",
         low=0.6 if options.quick else 0.84,
     )
-    seen = all(found["mean"] >= found["claimed"] for found in numbers.values())
+    parts = {name: found["mean"] >= found["claimed"] for name, found in numbers.items()}
     words = " and ".join(
         f"{name} {found['mean']:.4f} ± {found['spread']:.4f} over {len(found['test_accuracies'])} seeds"
         f" in {found['seconds']:.0f} s (asked for: {found['claimed']})"
         for name, found in numbers.items()
     )
-    return Claim(seen, f"test accuracy of {words}", numbers)
+    return Claim(parts, f"test accuracy of {words}", numbers)
 
 
 def learner(name: str, learning_rate: float, steps: int) -> fnnet.Learner:

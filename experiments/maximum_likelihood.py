@@ -11,7 +11,7 @@ knowledge". Seen will be, with ten seeds of many draws each:
    0.9 of it, and both are as large as theory says. That is so if the prior is right: where the truth is three standard
    deviations of the prior away, the prior does harm, and the error with two examples is more than 1.5 times as large;
 3. with a tenth of outliers the error of the mean is more than three times that of the median. Without outliers the
-   median is the worse one, which the lecture does not say: its squared error is π/2 times that of the mean;
+   median is the worse one, which the lecture does not say: its squared error is about π/2 times that of the mean;
 4. |NLL − H(p, q)| falls as m^−½, within 0.1 of this power.
 
 Source: lectures 000 and 001; the Gaussian NLL with ½ log(2πσ²), which 001 prints as ½ 2(πσ²).
@@ -75,7 +75,7 @@ def minimisation(key: Array) -> Array:
 
 def one_draw(key: Array) -> tuple[Array, ...]:
     """Squared errors of all estimates."""
-    keys = jax.random.split(key, 6)
+    keys = jax.random.split(key, 5)
     truth = jnp.sqrt(PRIOR_VARIANCE) * jax.random.normal(keys[0])
     noise = jnp.sqrt(VARIANCE) * jax.random.normal(keys[1], (int(SIZES[-1]),))
 
@@ -114,26 +114,25 @@ def experiment(options: Options) -> Claim:
     robust = np.sqrt(found.mean / found.median)
     clean = found.median[:, 0] / found.mean[:, 0]
     slopes = np.array([np.polyfit(np.log(COUNTS), np.log(nll) / 2, 1)[0] for nll in found.nll])
-    rules = {
-        "minimisation": bool(found.distances.max() < NEAR),
-        "prior": bool(shrunk[:, 1].mean() < 0.5 and shrunk[:, -1].mean() > 0.9 and off < THEORY),
-        "wrong_prior": bool(harmed.mean() > 1.5),
-        "outliers": bool(robust[:, 2].mean() > 3),
-        "no_outliers": bool(1.3 < clean.mean() < 1.85),
-        "cross_entropy": bool(abs(slopes.mean() + 0.5) < 0.1),
+    parts = {
+        "minimisation": found.distances.max() < NEAR,
+        "right prior": shrunk[:, 1].mean() < 0.5 and shrunk[:, -1].mean() > 0.9 and off < THEORY,
+        "wrong prior": harmed.mean() > 1.5,
+        "outliers": robust[:, 2].mean() > 3,
+        "no outliers": 1.3 < clean.mean() < 1.85,
+        "cross entropy": abs(slopes.mean() + 0.5) < 0.1,
     }
-    said = (
+    words = (
         f"a prior makes the squared error of two examples {spread(shrunk[:, 1], 2)} times as large (asked for: < 0.5), "
         f"a wrong one {spread(harmed, 2)} times (> 1.5); with 10 % outliers the mean errs {spread(robust[:, 2], 2)} "
         f"times as far as the median (> 3), without any the median's squared error is {clean.mean():.2f} times the "
         f"mean's (1.3 to 1.85); |NLL − H(p, q)| falls as m to the {spread(slopes, 2)} (−0.6 to −0.4); minimisation is "
         f"off by {found.distances.max():.1g} at most (< {NEAR}); {seeds} seeds"
     )
-    words = said if all(rules.values()) else f"not {', '.join(k for k, v in rules.items() if not v)}: {said}"
     draw(options, found, theory, seeds, draws)
-    numbers = {"seeds": seeds, "draws": draws, "rules": rules, "off_theory": off, "slopes": slopes}
+    numbers = {"seeds": seeds, "draws": draws, "off_theory": off, "slopes": slopes}
     numbers |= {"sizes": SIZES, "shares": SHARES, "counts": COUNTS, "mean_squared_errors": average._asdict()}
-    return Claim(all(rules.values()), words, numbers)
+    return Claim(parts, words, numbers)
 
 
 def draw(options: Options, found: Found, theory: dict[str, np.ndarray], seeds: int, draws: int) -> None:

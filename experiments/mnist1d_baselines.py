@@ -4,9 +4,9 @@ MNIST-1D was made to be small and yet to need what images need. Its authors repo
 right for logistic regression, 65 to 68 % for a multilayer perceptron and 92 to 94 % for a convolutional network, all
 trained for 6000 steps of 100 examples by Adam with a learning rate of 0.01. Seen will be: the mean over ten seeds,
 at the last step, at most two percent points away from that. (Means over ten seeds differ by half a point from one
-key to another: the perceptron has had 67.9 % and, with the key 1, 68.7 %.) The seeds of a network are lanes of one
-program. Each run ends after its last step and no epoch is chosen, so the test part, which is evaluated on the way for
-the figure, decides nothing.
+key to another: the perceptron has had 66.8 % with the key 0 and, which is far out, 68.7 % with the key 1.) The seeds of
+a network are lanes of one program. Each run ends after its last step and no epoch is chosen, so the test part, which is
+evaluated on the way for the figure, decides nothing.
 
 Source: Greydanus and Kobak, "Scaling down deep learning with MNIST-1D", 2024 (arXiv 2011.14439).
 """
@@ -87,24 +87,26 @@ def experiment(options: Options) -> Claim:
     said = ", ".join(f"{name} {100 * mean:.1f} ± {100 * spread:.1f} %" for name, (mean, spread) in found.items())
     draw_curves(
         options.out / "mnist1d_baselines.png",
-        f"MNIST-1D, {seeds} seeds each: mean and range; bars at the right: published",
+        "Right on MNIST-1D: " + ", ".join(f"{name} {100 * mean:.0f} %" for name, (mean, _) in found.items()),
+        f"Lines: mean of {seeds} seeds, bands: their range; bars at the right: as published.",
         curves,
         "step",
         "test accuracy",
         low=0.2,
     )
-    means = [mean for mean, _ in found.values()]
-    inside = all(low - NEAR <= mean <= high + NEAR for mean, (low, high) in zip(means, PUBLISHED.values(), strict=True))
-    seen = bool(np.diff(means).min() > APART) if options.quick else inside
-    rule = f"each more than {100 * APART:.0f} % above the one before" if options.quick else said_of_published()
+    if options.quick:
+        parts = {"each above the one before": np.diff([mean for mean, _ in found.values()]).min() > APART}
+    else:
+        parts = {name: low - NEAR <= found[name][0] <= high + NEAR for name, (low, high) in PUBLISHED.items()}
+    rule = f"each more than {100 * APART:.0f} points above the one before" if options.quick else said_of_published()
     numbers = {
         "steps": steps,
         "seeds": seeds,
         "accuracies": {name: [round(float(value), 4) for value in runs] for name, runs in last.items()},
         "mean_and_spread": found,
-        "seconds": seconds,
+        "seconds_of_training": seconds,
     }
-    return Claim(seen, f"after {steps} steps {said}; asked for: {rule}", numbers)
+    return Claim(parts, f"after {steps} steps {said}; asked for: {rule}", numbers)
 
 
 if __name__ == "__main__":

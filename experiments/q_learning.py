@@ -28,7 +28,7 @@ import numpy as np
 from jax import lax
 
 from experiments import _cart_pole as cart_pole
-from experiments._drawing import COLOURS, drawing, label, plain_numbers
+from experiments._drawing import COLOURS, drawing, label, plain_numbers, spread
 from experiments.running import Claim, Options, main
 from fnnet import nn, optim, stats
 from fnnet.types import Array, PyTree
@@ -136,33 +136,31 @@ def experiment(options: Options) -> Claim:
     returns, squares = (np.asarray(scores) for scores in learned)
     semi, whole = returns[:, :, -1]
     least = LEAST[options.quick]
-    seen = bool(semi.mean() >= least and whole.mean() < APART * semi.mean())
     found = (
         f"{semi.mean():.0f} of {cart_pole.STEPS} steps by the semi-gradient, {whole.mean():.0f} by the whole gradient"
     )
     draw(options, returns, squares, updates, f"Q-learning keeps the pole up for {found}")
-    low, high = stats.bootstrap_interval(semi)
     smaller = float(squares[1, :, -1].mean() / squares[0, :, -1].mean())
+    parts = {
+        "the semi-gradient learns": semi.mean() >= least,
+        "the whole gradient does not": whole.mean() < APART * semi.mean(),
+        "but makes the loss smaller": smaller < 1,
+    }
     words = (
-        f"after {updates} updates the pole stays up for {steps(semi)} of {cart_pole.STEPS} steps (asked for: {least}), "
-        f"and for {steps(whole)} with the whole gradient (asked for: less than half), whose loss is {smaller:.2g} "
-        f"times the other's; {seeds} seeds"
+        f"after {updates} updates the pole stays up for {spread(semi)} of {cart_pole.STEPS} steps (asked for: "
+        f"{least}), and for {spread(whole)} with the whole gradient (asked for: less than half), whose loss is "
+        f"{smaller:.2g} times the other's (< 1); {seeds} seeds"
     )
     numbers = {
         "seeds": seeds,
         "updates": updates,
         "transitions": updates * SIDE_BY_SIDE,
         "returns": {name: runs[:, -1] for name, runs in zip(RULES, returns, strict=True)},
-        "mean_return_interval": [low, high],
+        "mean_return_interval": stats.bootstrap_interval(semi, seed=options.seed),
         "learning_curves": {name: runs.mean(axis=0) for name, runs in zip(RULES, returns, strict=True)},
         "squared_differences": {name: runs.mean(axis=0) for name, runs in zip(RULES, squares, strict=True)},
     }
-    return Claim(seen, words, numbers)
-
-
-def steps(returns: np.ndarray) -> str:
-    """Mean ± standard deviation over seeds."""
-    return f"{returns.mean():.0f} ± {returns.std(ddof=1):.0f}"
+    return Claim(parts, words, numbers)
 
 
 def draw(options: Options, returns: np.ndarray, squares: np.ndarray, updates: int, title: str) -> None:
@@ -179,7 +177,8 @@ def draw(options: Options, returns: np.ndarray, squares: np.ndarray, updates: in
             for colour, runs in zip(COLOURS, scores, strict=False):
                 axes.plot(at, runs.T, color=colour, linewidth=0.5, alpha=0.5)
                 axes.plot(at, runs.mean(axis=0), color=colour, linewidth=2)
-                axes.fill_between(at, *stats.bootstrap_interval(runs.T), color=colour, alpha=0.2, linewidth=0)
+                band = stats.bootstrap_interval(runs.T, seed=options.seed)
+                axes.fill_between(at, *band, color=colour, alpha=0.2, linewidth=0)
             axes.set(xlabel="updates", xlim=(0, updates))
         panels[0, 0].set(
             ylabel=f"steps that the pole stays up (of {cart_pole.STEPS})", ylim=(0, 1.04 * cart_pole.STEPS)

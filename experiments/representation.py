@@ -41,7 +41,7 @@ SEPARATED, LINE, NEVER, MOST = 0.99, 0.92, 0.95, 0.6
 ring; and the share of seeds that has to separate."""
 
 OF_BOUND = 0.02
-"""The part of its bound that a network of three layers stays below."""
+"""The part of what the lecture's formula allows that a network of three layers stays below."""
 
 BOX = ((-2.5, 2.5), (-2.5, 2.5))
 UNITS = (2, 3)
@@ -191,11 +191,16 @@ def experiment(options: Options) -> Claim:
         "regions_before_and_after_training": found,
         "regions_by_the_formula": formula,
         "regions_upper_bound": most,
-        "checks": {"svd": turns, "arcs": warps, "ring": lifts, "regions": bounded},
+    }
+    parts = {
+        "the matrix turns, scales and turns": turns,
+        "two units separate the arcs": warps,
+        "the ring takes three": lifts,
+        "regions are bounded and few": bounded,
     }
     draw_warps(options.out / "representation_warp.png", setting, sets, warped, rights, lines, bool(warps and lifts))
     draw_regions(options.out / "representation_regions.png", setting, found, formula, bounded)
-    return Claim(bool(turns and warps and lifts and bounded), words, numbers)
+    return Claim(parts, words, numbers)
 
 
 def draw_warps(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -24,9 +25,9 @@ class Options(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What was found: whether the claim was seen, in words with its number, and the numbers behind it."""
+    """What was found: for each part of the claim whether it was seen, all in words, and the numbers behind them."""
 
-    seen: bool
+    parts: dict[str, bool]
     words: str
     numbers: dict[str, Any]
 
@@ -57,6 +58,8 @@ def main(
     options.out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     claim = experiment(options)
+    missed = [part for part, seen in claim.parts.items() if not seen]
+    words = claim.words + (f"; not seen: {', '.join(missed)}" if missed else "")
     record = {
         "experiment": name,
         "seed": options.seed,
@@ -64,18 +67,25 @@ def main(
         "jax": jax.__version__,
         "devices": [device.device_kind for device in jax.devices()],
         "seconds": round(time.perf_counter() - started, 1),
-        "seen": bool(claim.seen),
-        "words": claim.words,
+        "seen": not missed,
+        "words": words,
+        "parts": claim.parts,
     }
-    numbers = {**record, **claim.numbers}
-    (options.out / f"{name}.json").write_text(json.dumps(numbers, indent=2, default=plain, allow_nan=False) + "\n")
-    sys.stdout.write(f"{'seen' if claim.seen else 'NOT SEEN'}: {claim.words}\n")
-    sys.exit(0 if claim.seen else 1)
+    numbers = plain({**record, **claim.numbers})
+    (options.out / f"{name}.json").write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(f"{'NOT SEEN' if missed else 'seen'}: {words}\n")
+    sys.exit(1 if missed else 0)
 
 
 def plain(value: Any) -> Any:
-    """Arrays and their scalars as lists and numbers of four digits, for JSON."""
-    array = np.asarray(value)
-    if array.dtype.kind == "f":
-        return np.vectorize(lambda entry: float(f"{entry:.4g}"), otypes=[float])(array).tolist()
-    return array.tolist()
+    """What JSON can say: lists for arrays, floats of four digits, and null for those that are not finite."""
+    if isinstance(value, dict):
+        return {name: plain(entry) for name, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    value = np.asarray(value).tolist()
+    if isinstance(value, list):
+        return plain(value)
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    return value
