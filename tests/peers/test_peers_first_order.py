@@ -62,7 +62,7 @@ def test_every_optimizer_is_compared_or_a_transformation_of_another():
         "decoupled_weight_decay", "ema_parameters", "partition", "skip_nonfinite",
     }  # fmt: skip
     others = {
-        "Optimizer", "Result", "apply_updates", "augmented_lagrangian", "by_path", "elementwise",
+        "Optimizer", "Result", "apply_updates", "augmented_lagrangian", "by_path", "elementwise", "rate",
         "evaluation_parameters", "grid_search", "half_sum_of_squares", "learning_rate", "least_squares", "line_search",
         "matrices", "minimize", "minimize_quadratic", "newton_root", "schedules", "solve_conjugate_gradient",
     }  # fmt: skip

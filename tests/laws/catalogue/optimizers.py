@@ -255,6 +255,7 @@ NOT_OPTIMIZERS = {
     "apply_updates": "a step",
     "by_path": "a mask",
     "elementwise": "a decorator",
+    "rate": "the learning rate of an update, a number",
     "evaluation_parameters": "reads a state",
     "learning_rate": "reads a state",
     "matrices": "a mask",
