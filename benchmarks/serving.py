@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import statistics
@@ -120,8 +119,3 @@ def serve(prepare: Callable[[], Work]) -> None:
         found = work()
         seconds = time.perf_counter() - began
         answer(**{"seconds": seconds, "busy": sum(os.times()[:2]) - spent, **found})
-
-
-def of_module(name: str) -> Any:
-    """A module of benchmarks, by name."""
-    return importlib.import_module(f"benchmarks.{name}")

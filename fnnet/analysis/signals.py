@@ -148,10 +148,10 @@ def _propagation(made: Any, x: Any, key: Any, *, draws: int, train: bool, double
         init, kernel, noise, cotangent = jax.random.split(jax.random.fold_in(key, index), 4)
         params, state = layer.init(init, x)
 
-        drawn_in = jnp.result_type(*jax.tree.leaves(params)) if jax.tree.leaves(params) else None
-
         def drawn(place: int, old: Array) -> Array:
-            return exact(initializer(jax.random.fold_in(kernel, place), old.shape, drawn_in))
+            # In the precision of all parameters: that of the kernel itself is already float64.
+            dtype = jnp.result_type(*jax.tree.leaves(params)) if double else old.dtype
+            return exact(initializer(jax.random.fold_in(kernel, place), old.shape, dtype))
 
         def value(outputs: Any) -> Array:
             found = jnp.asarray(_linear(outputs, cotangent) if loss is None else loss(outputs))
@@ -163,8 +163,8 @@ def _propagation(made: Any, x: Any, key: Any, *, draws: int, train: bool, double
             return found
 
         kernels = None if initializer is None else drawn
-        params, state, inputs = exact((params, state, x))
-        flow = forward_and_backward(layer, value, params, state, inputs, noise, train, kernels)
+        given = exact((params, state, x))
+        flow = forward_and_backward(layer, value, given[0], given[1], given[2], noise, train, kernels)
         names[:] = [(name, kind(flow.layers[name])) for name in flow.gradients]
         forward, backward = (
             [_moments(side[name]) for name in flow.gradients] for side in (flow.outputs, flow.gradients)

@@ -110,7 +110,7 @@ def _models(where: str, own: PyTree, expected: PyTree, shape: tuple[int, ...]) -
     if got == wanted:
         return None
     models = got[0][:1] if got else ()
-    if models > (0,) and got == [(*models, *its) for its in wanted]:
+    if models not in ((), (0,)) and got == [(*models, *its) for its in wanted]:
         return models[0]
     raise ShapeError(
         where,

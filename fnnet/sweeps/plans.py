@@ -8,7 +8,6 @@ import jax
 
 from fnnet.errors import HyperparameterError, check_number
 from fnnet.nn.operations import operations
-from fnnet.report.style import plural
 from fnnet.sweeps.book import nbytes
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.lanes import Lanes
@@ -139,8 +138,8 @@ class Plan(NamedTuple):
 
 
 def _product(plan: Plan) -> str:
-    parts = [plural(plan.trials, "trial"), plural(plan.seeds, "seed")]
-    return " × ".join(parts if plan.folds is None else [*parts, plural(plan.folds, "fold")])
+    counts = {"trial": plan.trials, "seed": plan.seeds} | ({} if plan.folds is None else {"fold": plan.folds})
+    return " × ".join(f"{count:,} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
 
 
 def size(count: float) -> str:
