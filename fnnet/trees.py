@@ -46,6 +46,11 @@ def global_norm(tree: PyTree) -> Array:
     return safe_sqrt(squared_norm(tree))
 
 
+def is_finite(tree: PyTree) -> Array:
+    """Whether no element of any leaf is NaN or infinite."""
+    return jnp.all(jnp.asarray([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)], bool))
+
+
 def tree_where(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
     """Chooses between two equal structures by one boolean, without a branch."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

@@ -19,7 +19,8 @@ from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.planning import Group
 from fnnet.sweeps.programs import group_programs
 from fnnet.sweeps.work import Work
-from fnnet.train.core import ROWS_A_CALL, functions
+from fnnet.train.advancing import ROWS_A_CALL
+from fnnet.train.core import functions
 from fnnet.train.programs import Programs
 from fnnet.train.state import TrainState
 

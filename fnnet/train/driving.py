@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fnnet.train.core import ROWS_A_CALL
+from fnnet.train.advancing import ROWS_A_CALL
 from fnnet.train.history import Record
 
 SECONDS_A_CALL = 0.5

@@ -14,7 +14,7 @@ import numpy as np
 from fnnet.data import Dataset
 from fnnet.data.dataset import counted
 from fnnet.data.streams import Stream, Window
-from fnnet.train.core import ROWS_A_CALL
+from fnnet.train.advancing import ROWS_A_CALL
 from fnnet.train.sampling import batch_rows, steps_per_epoch
 from fnnet.types import Array
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from fnnet.data import Dataset
 from fnnet.errors import HyperparameterError, StructureError, check_key, check_size
-from fnnet.train.core import ROWS_A_CALL, Training, functions
+from fnnet.train.advancing import ROWS_A_CALL
+from fnnet.train.core import Training, functions
 from fnnet.train.learner import Learner, Monitor, choose_monitor
 from fnnet.train.placement import Placement
 from fnnet.train.sampling import steps_per_epoch

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
+
+from fnnet.trees import tree_where
 from fnnet.types import Array, PyTree
 
 RUNNING, FINISHED, STOPPED_EARLY, DIVERGED, PRUNED, FAILED = range(6)
@@ -61,3 +64,14 @@ class TrainState(NamedTuple):
     key: Any
     tally: Tally
     stall: Stall
+
+
+def settled(before: TrainState, after: TrainState, active: Array, sound: Array) -> TrainState:
+    """The state after updates where a run is active and all was finite; else the one before, diverged if active."""
+    kept = tree_where(active & sound, _moving(after), _moving(before))
+    return before._replace(**kept, status=jnp.where(active & ~sound, DIVERGED, before.status))
+
+
+def _moving(state: TrainState) -> dict[str, Any]:
+    """The fields that an update changes."""
+    return {name: getattr(state, name) for name in ("params", "model_state", "optimizer_state", "step", "tally")}

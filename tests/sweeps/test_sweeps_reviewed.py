@@ -50,7 +50,7 @@ def test_a_diverged_run_that_was_let_go_diverges_again(flowers, same):
     numbers = fnnet.data.from_arrays(flowers[0].inputs, np.asarray(flowers[0].inputs)[:, :1])
     with pytest.warns(errors.DivergenceWarning):
         swept = fnnet.sweep(
-            linear, {"learning_rate": hp.grid(0.1, 1000.0, 0.01)}, numbers, epochs=6, batch_size=5, progress=False,
+            linear, {"learning_rate": hp.grid(0.1, 300.0, 0.01)}, numbers, epochs=6, batch_size=5, progress=False,
             key=jax.random.key(0), evaluate_every="3 steps", devices=jax.devices()[:1],
         )  # fmt: skip
     before = swept.run(1).state

@@ -7,8 +7,9 @@ import pytest
 
 import fnnet
 from fnnet import data, draws, losses, metrics, nn, optim
-from fnnet.train import core, evaluation
+from fnnet.train import evaluation
 from fnnet.train.core import functions
+from fnnet.train.sampling import steps_per_epoch
 from fnnet.train.state import DIVERGED, RUNNING
 
 KEY = jax.random.key(7)
@@ -144,7 +145,7 @@ def test_every_example_is_seen_exactly_once_an_epoch(batch_size):
     rows = data.from_arrays(np.eye(count, dtype=np.float32), np.zeros((count, 1), np.float32))
     learner = fnnet.Learner(nn.dense(1, bias=False), lambda f, y, *, weights=1.0: f[:, 0] * weights, optim.sgd(1.0))
     training = fnnet.training(learner, batch_size=batch_size)
-    per_epoch = core.steps_per_epoch(count, batch_size)
+    per_epoch = steps_per_epoch(count, batch_size)
 
     @jax.jit
     def seen(state):
