@@ -8,6 +8,7 @@ keyed by JAX's random keys. They are made for masks and orders, not for cryptogr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -110,27 +111,42 @@ def permuted(positions: Array, size: int, root: Array, epoch: Integer) -> Array:
     >>> sorted(order.tolist())
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
+    return arranged(positions, size, arrangement(size, root, epoch))
+
+
+def arrangement(size: int, root: Array, epoch: Integer) -> Array:
+    """What all positions of one epoch's order have in common, (rounds, 5) uint32: see `permuted`."""
+    seed = jnp.asarray(epoch).astype(jnp.uint32) + np.uint32(ORDER)
+    for part in _digest(root):
+        seed = _mix(seed + part)
+    chain = []
+    for _ in range(_ROUNDS):
+        seed = _mix(seed + _GOLDEN)
+        chain.append(seed)
+    seeds = jnp.stack(chain)
+    others = _mix(seeds ^ _OTHER)
+    return jnp.stack([seeds % np.uint32(size), seeds, _mix(seeds), others, _mix(others)], axis=1)
+
+
+def arranged(positions: Array, size: int, words: Array) -> Array:
+    """Where each position points in the order that the words of an `arrangement` stand for: see `permuted`."""
     if size == 1:
         return jnp.zeros(positions.shape, jnp.int32)
     width = size.bit_length() - 1
     block, last = np.uint32(2**width), np.uint32(size - 2**width)
-    seed = jnp.asarray(epoch).astype(jnp.uint32) + np.uint32(ORDER)
-    for part in _digest(root):
-        seed = _mix(seed + part)
     place = positions.astype(jnp.uint32)
-    for _ in range(_ROUNDS):
-        seed = _mix(seed + _GOLDEN)
-        place = place + seed % np.uint32(size)
+    for shift, *seeds in words:
+        place = place + shift
         place = jnp.where(place >= np.uint32(size), place - np.uint32(size), place)
-        place = jnp.where(place < block, _scramble(place, seed, width), place)
-        place = jnp.where(place >= last, last + _scramble(place - last, _mix(seed ^ _OTHER), width), place)
+        place = jnp.where(place < block, _scramble(place, seeds[:2], width), place)
+        place = jnp.where(place >= last, last + _scramble(place - last, seeds[2:], width), place)
     return place.astype(jnp.int32)
 
 
-def _scramble(word: Array, seed: Array, width: int) -> Array:
+def _scramble(word: Array, seeds: Sequence[Array], width: int) -> Array:
     """A keyed bijection of the words of ``width`` bits; other words give anything."""
     mask, shift = np.uint32(2**width - 1), np.uint32((width + 1) // 2)
-    for part in (seed, _mix(seed)):
-        word = ((word ^ (part >> 3)) * (part | np.uint32(1))) & mask
+    for seed in seeds:
+        word = ((word ^ (seed >> 3)) * (seed | np.uint32(1))) & mask
         word ^= word >> shift
     return word & mask

@@ -72,7 +72,7 @@ def advancing(
         that has done ``until`` steps does no more, and is finished at the end of that period. ``rows`` has
         `ROWS_A_CALL` values a score, NaN where no period of a running state ended.
         """
-        draw = sampler(train, batch_size)
+        source = sampler(train, batch_size)
         checked = validation.whole() if isinstance(validation, Selection) else validation
         if period is None and isinstance(train, Window):
             raise StructureError("training.advance", "a window of a stream does not say how long a period is.")
@@ -105,7 +105,7 @@ def advancing(
         rows = {name: jnp.full(ROWS_A_CALL, jnp.nan) for name in names}
 
         def part(carry: _Carry) -> _Carry:
-            """The steps up to the end of the period or of the call, whichever comes first, and a look at the outcome.
+            """The steps up to the end of the period, the epoch or the call, whichever comes first, and a look.
 
             If something is not finite in any lane, all of these steps are taken back and done again one by one, with
             a look at each: to look always would cost a large part of a small step.
@@ -117,12 +117,16 @@ def advancing(
             if until is not None:
                 active &= state.step < until
                 now = jnp.minimum(now, least(jnp.where(active, until - state.step, now)))
+            if source.left is not None:
+                now = jnp.minimum(now, least(jnp.where(active, source.left(state), now)))
             now = jnp.where(carry.done < carry.one_by_one, 1, now)
             ends = (now == left) | (last & (carry.done + now == steps))
 
+            order = source.order(state)
+
             def one(index: Array, carry: tuple[TrainState, Array, Array]) -> tuple[TrainState, Array, Array]:
                 state, norm, sound = carry
-                state, _, finite, grads = update(state, draw(state))
+                state, _, finite, grads = update(state, source.batch(state, order))
                 # Asked for once a period: a sum over all parameters at every step would cost a tenth of a small one.
                 wanted = ends & (index == now - 1)
                 norm = lax.cond(wanted, lambda g: global_norm(g).astype(norm.dtype), lambda _: norm, grads)

@@ -132,11 +132,11 @@ def functions(
         return after, value, jnp.isfinite(value) | omitted, grads
 
     def chunk(state: TrainState, data: Dataset, steps: Integer) -> tuple[TrainState, dict[str, Array]]:
-        draw = sampler(data, batch_size)
+        source = sampler(data, batch_size)
 
         def body(_: Any, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
             state, total = carry
-            state, value, _ = checked_update(state, draw(state))
+            state, value, _ = checked_update(state, source.next(state))
             return state, total + value.astype(total.dtype)
 
         state, total = lax.fori_loop(0, steps, body, (state, jnp.zeros(())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,35 +36,61 @@ def batch_rows(step: Integer, key: Array, examples: int, batch_size: int) -> tup
     Without replacement and in a new order each epoch: a keyed permutation of the positions, of which any part can be
     had alone, so that nothing of the size of the data is kept.
     """
-    epoch, places = positions(step, examples, batch_size)
-    rows = draws.permuted(jnp.minimum(places, examples - 1), examples, key, epoch)
-    return rows, places < examples
+    epoch, _ = positions(step, examples, batch_size)
+    return _rows(step, draws.arrangement(examples, key, epoch), examples, batch_size)
 
 
-def sampler(data: Dataset | Selection | Window, batch_size: int | None) -> Callable[[TrainState], Dataset]:
-    """The batch of a state's next step."""
+def _rows(step: Integer, words: Array, examples: int, batch_size: int) -> tuple[Array, Array]:
+    """The same, from what all steps of an epoch have in common."""
+    _, places = positions(step, examples, batch_size)
+    return draws.arranged(jnp.minimum(places, examples - 1), examples, words), places < examples
+
+
+class Sampler(NamedTuple):
+    """Where batches come from.
+
+    - ``order(state) -> words``: what the batches of the state's epoch have in common.
+    - ``batch(state, words) -> Dataset``: that of the state's next step.
+    - ``left(state) -> steps`` for which the order holds; None if there is but one.
+    """
+
+    order: Callable[[TrainState], Any]
+    batch: Callable[[TrainState, Any], Dataset]
+    left: Callable[[TrainState], Array] | None = None
+
+    def next(self, state: TrainState) -> Dataset:
+        """The batch of a state's next step, alone."""
+        return self.batch(state, self.order(state))
+
+
+def sampler(data: Dataset | Selection | Window, batch_size: int | None) -> Sampler:
+    """The batches of a data set, a fold of one, or a window of a stream."""
     if isinstance(data, Window):
-        return _in_window(data, batch_size)
+        return Sampler(lambda state: (), _in_window(data, batch_size))
     if batch_size is None:
         whole = data.whole() if isinstance(data, Selection) else jax.tree.map(jnp.asarray, data)
-        return lambda state: whole
+        return Sampler(lambda state: (), lambda state, words: whole)
     examples = len(data)
     take = data.take if isinstance(data, Selection) else functools.partial(gathered, data)
+    per_epoch = steps_per_epoch(examples, batch_size)
 
-    def draw(state: TrainState) -> Dataset:
-        rows, inside = batch_rows(state.step, draws.root_for(state.key, draws.ORDER), examples, batch_size)
-        batch = take(rows)
-        return batch if examples % batch_size == 0 else counted(batch, inside)
+    def order(state: TrainState) -> Array:
+        return draws.arrangement(examples, draws.root_for(state.key, draws.ORDER), state.step // per_epoch)
 
-    return draw
+    def batch(state: TrainState, words: Array) -> Dataset:
+        rows, inside = _rows(state.step, words, examples, batch_size)
+        found = take(rows)
+        return found if examples % batch_size == 0 else counted(found, inside)
+
+    return Sampler(order, batch, lambda state: per_epoch - state.step % per_epoch)
 
 
-def _in_window(window: Window, batch_size: int | None) -> Callable[[TrainState], Dataset]:
+def _in_window(window: Window, batch_size: int | None) -> Callable[[TrainState, Any], Dataset]:
     """Batches that the host has drawn already and laid one after the other."""
     size = batch_size or window.rows.inputs.shape[0]
 
-    def draw(state: TrainState) -> Dataset:
+    def batch(state: TrainState, words: Any) -> Dataset:
         begin = (state.step - window.first) * size
         return jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, size), window.rows)
 
-    return draw
+    return batch
