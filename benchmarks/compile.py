@@ -19,7 +19,7 @@ from benchmarks.reporting import Options, Row
 
 DEPTHS, WIDTH, LIMIT = (4, 16, 64, 256), 64, 1.5
 FLAT = 1.25
-"""How many times as long as the flattest the deepest may take to compile."""
+"""How many times as long as the shallowest the deepest may take to compile."""
 
 
 def measure(options: Options) -> tuple[list[Row], Any]:
