@@ -11,7 +11,8 @@ from benchmarks.measuring import PLATFORMS
 from benchmarks.reporting import Options, keep, table, write_page
 
 NAMES = ("sweep_warm", "sweep_cold", "grid_folds", "fit", "update", "limit", "compile", "import_time", "scaling")
-"""Every benchmark, as a module with ``measure(options)``, which gives rows and what is behind them."""
+"""Every benchmark with a peer or a limit, as a module with ``measure(options)``, which gives rows and what is behind
+them. `rungs` and `trials`, which have none, are commands of their own."""
 
 
 def first_line(name: str) -> str:
