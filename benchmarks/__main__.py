@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
+from benchmarks.measuring import PLATFORMS
 from benchmarks.reporting import Options, keep, table, write_page
 
 NAMES = ("sweep_warm", "sweep_cold", "grid_folds", "fit", "update", "limit", "compile", "import_time", "scaling")
-"""Every benchmark, as a module with ``measure(options)``, which gives rows and what is behind them."""
+"""Every benchmark with a peer or a limit, as a module with ``measure(options)``, which gives rows and what is behind
+them. `rungs` and `trials`, which have none, are commands of their own."""
 
 
 def first_line(name: str) -> str:
@@ -28,19 +31,23 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where to measure")
     parser.add_argument("--times", type=int, default=5, help="how often each contender has its turn")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
-    parser.add_argument("--keep", action=argparse.BooleanOptionalAction, default=True, help="write results and page")
+    parser.add_argument(
+        "--keep", action=argparse.BooleanOptionalAction, help="write results and page: unless --quick, if not said"
+    )
     parsed = parser.parse_args()
     unknown = sorted(set(parsed.names) - set(NAMES))
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
     options = Options(parsed.times, parsed.device, parsed.quick)
+    keeping = not parsed.quick if parsed.keep is None else parsed.keep
+    os.environ["JAX_PLATFORMS"] = PLATFORMS[parsed.device]  # for the contenders' processes, which inherit it
     for name in parsed.names or NAMES:
         rows, raw = importlib.import_module(f"benchmarks.{name}").measure(options)
-        if parsed.keep:
+        if keeping:
             keep(name, options, rows, raw)
         sys.stdout.write(f"{name}\n{table(rows)}\n\n")
         sys.stdout.flush()
-    if parsed.keep:
+    if keeping:
         write_page()
 
 

@@ -19,7 +19,7 @@ from benchmarks.reporting import Options, Row
 
 DEPTHS, WIDTH, LIMIT = (4, 16, 64, 256), 64, 1.5
 FLAT = 1.25
-"""How many times as long as the flattest the deepest may take to compile."""
+"""How many times as long as the shallowest the deepest may take to compile."""
 
 
 def measure(options: Options) -> tuple[list[Row], Any]:
@@ -41,10 +41,10 @@ def measure(options: Options) -> tuple[list[Row], Any]:
             middle["sweep by hand"],
             "s",
             1.0,
-            spread(found["sweep"], 2),
+            f"{spread(found['sweep by hand'], 2)} s",
         ),
         Row("sweep of 64 rates", "the limit", middle["sweep"], LIMIT, "s", 1.0),
-        Row("fit", "by hand", middle["fit"], middle["fit by hand"], "s", 1.0, spread(found["fit"], 2)),
+        Row("fit", "by hand", middle["fit"], middle["fit by hand"], "s", 1.0, f"{spread(found['fit by hand'], 2)} s"),
         Row(f"fit, {high} by repeat", low, middle[high], middle[low], "s", round(1 / FLAT, 3)),
     ], found
 

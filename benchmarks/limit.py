@@ -19,7 +19,6 @@ import numpy as np
 
 from benchmarks.reporting import Options, Row
 from benchmarks.serving import interleaved, serve
-from benchmarks.sweep_warm import platform
 
 WIDTHS, SWEPT = (64, 128, 256, 512, 1024, 2048), (64, 512, 1024)
 QUICK = (64, 256)
@@ -35,7 +34,7 @@ def measure(options: Options) -> tuple[list[Row], Any]:
     """A row for each width, of fit and of a sweep of four learning rates."""
     calls = {how: (how, options.device, int(options.quick)) for how in ("fit", "sweep")}
     times = 1 if options.quick else options.times
-    turns = interleaved("benchmarks.limit", calls, times, {"JAX_PLATFORMS": platform(options.device)})
+    turns = interleaved("benchmarks.limit", calls, times)
     peak = max(turns["fit"].said["peak"])
     rows = []
     for how, turn in turns.items():

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 FORGOTTEN = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE", "XLA_FLAGS", "PYTHONWARNINGS")
 """What would let a process know programs of an earlier one, or compile otherwise than a user's does."""
 
+PLATFORMS = {"cpu": "cpu", "gpu": "cuda"}
+"""What JAX and torch call a device."""
 
 ATTEMPTS, QUIET = 3, 0.2
 """How often a measurement that others disturb is repeated, and how many cores they may have used on average."""

@@ -76,15 +76,13 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def keep(name: str, options: Options, rows: Iterable[Row], raw: Any) -> list[Row]:
-    """Writes ``results/NAME.json`` (``NAME-gpu.json``) and the table of the page."""
-    rows = list(rows)
+def keep(name: str, options: Options, rows: Iterable[Row], raw: Any) -> None:
+    """Writes ``results/NAME.json`` (``NAME-gpu.json``)."""
     RESULTS.mkdir(exist_ok=True)
     told = {"name": name, "machine": machine(options.device), "times": options.times, "quick": options.quick}
     written = [row._asdict() | {"ratio": row.ratio, "reached": row.reached} for row in rows]
     own = name if options.device == "cpu" else f"{name}-{options.device}"
     (RESULTS / f"{own}.json").write_text(json.dumps({**told, "rows": written, "raw": raw}, indent=1) + "\n")
-    return rows
 
 
 def kept(path: Path) -> list[Row]:

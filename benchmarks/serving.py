@@ -34,14 +34,12 @@ class Turns(NamedTuple):
         return statistics.median(self.seconds)
 
 
-def interleaved(
-    module: str, contenders: Mapping[str, Sequence[Any]], times: int, environment: Mapping[str, str] | None = None
-) -> dict[str, Turns]:
+def interleaved(module: str, contenders: Mapping[str, Sequence[Any]], times: int) -> dict[str, Turns]:
     """Each contender prepares its work, does it once unmeasured, and is then asked in turn, ``times`` rounds.
 
     A contender is ``python -m MODULE ARGUMENTS``, which calls `serve`.
     """
-    kept = {key: value for key, value in os.environ.items() if key not in FORGOTTEN} | dict(environment or {})
+    kept = {key: value for key, value in os.environ.items() if key not in FORGOTTEN}
     began = {name: _Contender(module, arguments, kept) for name, arguments in contenders.items()}
     try:
         there = {name: contender for name, contender in began.items() if not contender.missing}

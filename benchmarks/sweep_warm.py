@@ -34,7 +34,7 @@ def measure(options: Options) -> tuple[list[Row], Any]:
     """A row for each contender."""
     counts = {"fnnet": 64} | {name: count for name, (_, count, _) in AGAINST.items()}
     calls = {name: (name, count, options.device) for name, count in counts.items()}
-    turns = interleaved("benchmarks.sweep_warm", calls, options.times, {"JAX_PLATFORMS": platform(options.device)})
+    turns = interleaved("benchmarks.sweep_warm", calls, options.times)
     micro = {name: 1e6 * t.median / counts[name] / STEPS for name, t in turns.items() if not t.missing}
     rows = []
     for name, (words, count, asked) in AGAINST.items():
@@ -44,7 +44,7 @@ def measure(options: Options) -> tuple[list[Row], Any]:
 
 
 def how_near(turns: Any, name: str, count: int) -> str:
-    """Whether a contender ends where fnnet does, for the rates that it was given."""
+    """From when to when its turns took, and how far its losses end from fnnet's for the same rates, if that is far."""
     ours = np.asarray(turns["fnnet"].said["losses"])[places(count)].mean()
     apart = np.asarray(turns[name].said["losses"]).mean() / ours - 1
     low, high = (1e6 * pick(turns[name].seconds) / count / STEPS for pick in (min, max))
@@ -55,11 +55,6 @@ def how_near(turns: Any, name: str, count: int) -> str:
 def places(count: int) -> np.ndarray:
     """Which of the rates a contender is given that trains so many of them."""
     return np.linspace(0, len(RATES) - 1, count + 2)[1:-1].round().astype(int) if count < 64 else np.arange(64)
-
-
-def platform(device: str) -> str:
-    """What JAX calls a device."""
-    return {"cpu": "cpu", "gpu": "cuda"}[device]
 
 
 def prepare(name: str, count: int, device: str) -> Any:

@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.measuring import PLATFORMS
 from benchmarks.reporting import Options, Row
 from benchmarks.serving import interleaved, serve
-from benchmarks.sweep_warm import platform
 
 RATE = 1e-3
 NEAR, OF_A_COPY, LARGE = 1.02, 1.3, 1e7
@@ -114,12 +114,12 @@ def measure(options: Options) -> tuple[list[Row], Any]:
     """Rows for each cell: beside optax, beside torch where it is asked, and beside the copy where a tree is large."""
     calls = {peer: (peer, options.device, int(options.quick)) for peer in ("optax", "torch")}
     times = 1 if options.quick else options.times
-    turns = interleaved("benchmarks.update", calls, times, {"JAX_PLATFORMS": platform(options.device)})
-    taken = {peer: turn.said["seconds"] for peer, turn in turns.items() if not turn.missing}
+    turns = interleaved("benchmarks.update", calls, times)
+    taken = {peer: turn.said["cells"] for peer, turn in turns.items() if not turn.missing}
     rows = []
     for cell in cells(options.quick):
         name, by = str(cell), taken["optax"][str(cell)]
-        rows.append(Row(name, "optax", *middle(by, "optax"), "µs", round(1 / NEAR, 2), spread(by)))
+        rows.append(Row(name, "optax", *middle(by, "optax"), "µs", round(1 / NEAR, 2), ranges(by)))
         if "copy" in by:
             asked = round(1 / OF_A_COPY, 2) if cell.size >= LARGE else None
             rows.append(Row(name, "a copy of as many bytes", *middle(by, "copy"), "µs", asked))
@@ -130,13 +130,13 @@ def measure(options: Options) -> tuple[list[Row], Any]:
 
 
 def middle(by: dict[str, list[float]], other: str) -> tuple[float, float]:
-    """What fnnet and another took after the beginning whose ratio is in the middle."""
+    """What fnnet and another took after the beginning whose ratio is in the middle; of two, the worse for fnnet."""
     both = sorted(zip(by["fnnet"], by[other], strict=True), key=lambda pair: pair[1] / pair[0])
-    ours, theirs = both[len(both) // 2]
+    ours, theirs = both[(len(both) - 1) // 2]
     return 1e6 * ours, 1e6 * theirs
 
 
-def spread(by: dict[str, list[float]]) -> str:
+def ranges(by: dict[str, list[float]]) -> str:
     """How far beginnings are apart."""
     ours, theirs = (f"{1e6 * min(by[who]):.3g} to {1e6 * max(by[who]):.3g}" for who in ("fnnet", "optax"))
     return f"{ours} and {theirs} µs"
@@ -175,7 +175,7 @@ def prepare(peer: str, device: str, quick: bool) -> Callable[[], dict[str, Any]]
                 for who, taken in ({} if asked == 0 else taking_turns(steps)).items():
                     seconds[str(cell)][who].append(taken)
         asked += 1
-        return {"seconds": seconds}
+        return {"cells": seconds}
 
     return work
 
@@ -266,7 +266,7 @@ def by_torch(device: str, quick: bool) -> dict[Cell, Begin]:
     """The loops of torch itself over all leaves: foreach, and fused into one kernel."""
     import torch
 
-    where = {"cpu": "cpu", "gpu": "cuda"}[device]
+    where = PLATFORMS[device]
     make = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
     def stepping(cell: Cell, how: str) -> Callable[[int], None]:

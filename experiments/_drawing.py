@@ -90,9 +90,8 @@ def draw_curves(
             draw_band(axes, at, values, colour)
             place = values[:, -1].mean() if claimed is None else np.mean(claimed)
             if claimed is not None:
-                axes.fill_between(
-                    [end * 1.015, end * 1.045], *claimed, color=colour, linewidth=1.5
-                )  # one of no height has its line
+                bar = (end * 1.015, end * 1.045)
+                axes.fill_between(bar, *claimed, color=colour, linewidth=1.5)  # one of no height has its line
             axes.annotate(name, (end * 1.06, place), color=colour, va="center", annotation_clip=False)
         axes.set(xlabel=across, ylabel=up, xlim=(0, end * 1.05))
         axes.set_ylim(bottom=low)

@@ -205,8 +205,8 @@ def experiment(options: Options) -> Claim:
     underfit = by_degree[:, 0] / by_degree.min(axis=1)
     bias = errors["bias²"].min(axis=1) / errors["bias²"][:, 0]
     variance = errors["variance"][:, -1] / errors["variance"][:, 0]
-    parts = errors["bias²"] + errors["variance"] + NOISE**2
-    identity = float(np.abs(parts / errors["measured"] - 1).max())
+    added = errors["bias²"] + errors["variance"] + NOISE**2
+    identity = float(np.abs(added / errors["measured"] - 1).max())
     highest, folds, training = (float(np.exp(np.log(ratio).mean())) for ratio in (overfit, by_folds, by_training))
     median = np.median(wide[1], axis=0)
     peak = median[WIDTHS == EXAMPLES][0]

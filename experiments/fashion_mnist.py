@@ -95,7 +95,7 @@ def experiment(options: Options) -> Claim:
         )
         accuracies = [swept.run(0, seed).evaluate(test)["accuracy"] for seed in range(seeds)]
         curve = swept.history["validation/accuracy"]
-        curves[f"{name} ≥ {claimed}"] = Curves(np.arange(1, epochs + 1), curve, (claimed - 5e-4, claimed + 5e-4))
+        curves[f"{name} ≥ {claimed}"] = Curves(np.arange(1, epochs + 1), curve, (claimed, claimed))
         numbers[name] = {
             "claimed": claimed,
             "test_accuracies": accuracies,

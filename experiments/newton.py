@@ -18,6 +18,7 @@ Source: lecture 004, "2nd order methods"; lecture 001, section 5.9; lecture 000,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -70,11 +71,10 @@ def quadratics(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 def plain(start: jax.Array) -> jax.Array:
     """All points of the plain iteration on F, (steps + 1, 2), wherever it leads."""
 
-    def body(x: jax.Array, _: Any) -> Any:
-        following = x - jnp.linalg.solve(jax.hessian(wells)(x), jax.grad(wells)(x))
-        return following, following
+    def update(gradient: Any, state: Any, x: Any, *, value_fn: Callable[[Any], Any]) -> tuple[Any, Any]:
+        return -jnp.linalg.solve(jax.hessian(value_fn)(x), gradient), state
 
-    return jnp.concatenate([start[None], jax.lax.scan(body, start, length=WELL_STEPS)[1]])
+    return descent_path(wells, start, optim.Optimizer(lambda _: (), update), WELL_STEPS)
 
 
 @jax.jit

@@ -45,6 +45,8 @@ OF_BOUND = 0.02
 
 BOX = ((-2.5, 2.5), (-2.5, 2.5))
 UNITS = (2, 3)
+FOLDING_STEPS = 1000
+"""Of the networks whose regions are counted."""
 
 
 class Setting(NamedTuple):
@@ -127,7 +129,7 @@ def by_a_line(examples: data.Dataset) -> float:
 def regions(setting: Setting, examples: data.Dataset, key: jax.Array) -> np.ndarray:
     """Linear regions in the box, (before or after training, layers, seeds): a learning rate of 0 trains nothing."""
     space = {"layers": hp.static(*setting.layers), "learning_rate": hp.grid(0.0, 0.01)}
-    swept = trained(folding, space, examples, setting.seeds, 1000, key)
+    swept = trained(folding, space, examples, setting.seeds, FOLDING_STEPS, key)
     found = np.zeros((2, len(setting.layers), setting.seeds), int)
     for trial, row in enumerate(swept.trials):
         place = int(row.values["learning_rate"] > 0), setting.layers.index(row.values["layers"])
@@ -285,7 +287,7 @@ def draw_regions(path: Path, setting: Setting, found: np.ndarray, formula: list[
     )
     subtitle = (
         f"{RELUS} ReLUs in one or more layers, two inputs, linear regions in a box of width 5 counted exactly; each "
-        f"dot is one of {setting.seeds} seeds. Trained: 1000 epochs of Adam on the arcs."
+        f"dot is one of {setting.seeds} seeds. Trained: {FOLDING_STEPS} epochs of Adam on the arcs."
     )
     handles = [
         label(COLOURS[0], "as initialised", marker="o", linestyle="", markersize=4),

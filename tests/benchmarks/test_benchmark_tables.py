@@ -1,0 +1,51 @@
+"""What benchmarks make of the seconds that they have measured; no seconds are measured here."""
+
+import importlib
+import inspect
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import reporting, sweep_warm, update
+
+ROW = reporting.Row("a step", "by hand", 2.0, 3.0, "s", 1.5)
+
+
+@pytest.mark.parametrize("name", command.NAMES)
+def test_every_benchmark_measures_by_options_and_says_in_one_line_what_it_is(name):
+    assert list(inspect.signature(importlib.import_module(f"benchmarks.{name}").measure).parameters) == ["options"]
+    assert len(command.first_line(name)) > 20
+
+
+def test_what_takes_longer_than_ours_has_a_ratio_above_one():
+    assert ROW.ratio == 1.5
+    assert [ROW._replace(asked=asked).reached for asked in (1.5, 1.6, None)] == ["yes", "no", ""]
+
+
+def test_a_contender_that_is_missing_has_no_ratio_and_its_row_says_so():
+    row = ROW._replace(theirs=None, note="torch is not installed")
+    assert (row.ratio, row.reached) == (None, "")
+    assert "| by hand (torch is not installed) | 2 s | – |  | 1.5 |  |" in reporting.table([row])
+
+
+def test_a_table_stands_between_its_marks_and_what_is_around_them_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(reporting, "RESULTS", tmp_path)
+    reporting.keep("fit", reporting.Options(1, "cpu", False), [ROW], {})
+    begin, end = (mark.format(name="fit") for mark in (reporting.BEGIN, reporting.END))
+    assert reporting.kept(tmp_path / "fit.json") == [ROW]
+    for old in ("", "an old table"):
+        page = reporting.page(f"before\n{begin}{old}{end}\nbehind")
+        assert page == f"before\n{begin}\n\n{reporting.table([ROW])}\n\n{end}\nbehind"
+
+
+@pytest.mark.parametrize(("ratios", "counts"), [((3.0, 1.0), 1.0), ((3.0, 1.0, 2.0), 2.0), ((4.0, 1.0, 2.0, 3.0), 2.0)])
+def test_the_beginning_in_the_middle_counts_and_never_the_better_of_two(ratios, counts):
+    ours, theirs = update.middle({"fnnet": [1e-6] * len(ratios), "optax": [1e-6 * r for r in ratios]}, "optax")
+    assert theirs / ours == pytest.approx(counts)
+
+
+@pytest.mark.parametrize("count", [2, 4, 8, 64])
+def test_a_contender_that_trains_some_rates_has_as_many_different_ones(count):
+    places = sweep_warm.places(count)
+    assert len(set(places.tolist())) == count
+    assert 0 <= places.min() <= places.max() < len(sweep_warm.RATES)
