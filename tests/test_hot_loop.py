@@ -48,22 +48,22 @@ def test_a_step_has_five_products_of_matrices_and_nothing_that_sorts_or_scatters
     shapes = sorted(re.findall(r"= f32\[([\d,]+)\]\S* dot\(", text))
     pairs = [(BATCH, HIDDEN), (BATCH, CLASSES), (BATCH, HIDDEN), (FEATURES, HIDDEN), (HIDDEN, CLASSES)]
     assert shapes == sorted(f"{a},{b}" for a, b in pairs)
-    assert not re.search(r"= \S+ sort\(", text)  # the order of a batch is arithmetic
-    # The history's rows are written once a period; the loss of a class id is no scatter.
-    assert len(re.findall(r"= \S+ scatter\(", text)) == 0
+    # The order of a batch is arithmetic; the loss of a class id is a choice, and a row of the history a slice.
+    assert not re.search(r"\b(sort|scatter)\(", text)
 
 
 def test_nothing_leaves_the_device_inside_of_the_loop(advance):
     assert not re.search(HOST, re.sub(r"metadata=\{[^}]*\}", "", advance[0].as_text()))
 
 
-def test_the_state_is_given_away_and_a_step_needs_a_few_copies_of_it_at_the_most(advance):
+def test_the_state_is_given_away_and_steps_need_one_more_of_it_and_what_a_batch_computes(advance):
     program, state = advance
     sizes = program.memory_analysis()
     held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state._replace(key=())))
     assert sizes.alias_size_in_bytes >= held
     batch = 4 * BATCH * (FEATURES + 4 * HIDDEN + 6 * CLASSES)
-    assert sizes.temp_size_in_bytes < 4 * held + 4 * batch + 4096
+    # The state before a part of the steps is kept until their outcome is known.
+    assert sizes.temp_size_in_bytes < 2 * held + batch
 
 
 @pytest.mark.exhaustive  # compiles a program that no other test does
