@@ -115,7 +115,7 @@ def permuted(positions: Array, size: int, root: Array, epoch: Integer) -> Array:
 
 
 def arrangement(size: int, root: Array, epoch: Integer) -> Array:
-    """What all positions of one epoch's order have in common, (rounds, 5) uint32: see `permuted`."""
+    """What all positions of one epoch's order have in common, (rounds, 9) uint32: see `permuted`."""
     seed = jnp.asarray(epoch).astype(jnp.uint32) + np.uint32(ORDER)
     for part in _digest(root):
         seed = _mix(seed + part)
@@ -125,7 +125,8 @@ def arrangement(size: int, root: Array, epoch: Integer) -> Array:
         chain.append(seed)
     seeds = jnp.stack(chain)
     others = _mix(seeds ^ _OTHER)
-    return jnp.stack([seeds % np.uint32(size), seeds, _mix(seeds), others, _mix(others)], axis=1)
+    scrambling = jnp.stack([seeds, _mix(seeds), others, _mix(others)], axis=1)
+    return jnp.concatenate([seeds[:, None] % np.uint32(size), scrambling >> 3, scrambling | np.uint32(1)], axis=1)
 
 
 def arranged(positions: Array, size: int, words: Array) -> Array:
@@ -136,17 +137,18 @@ def arranged(positions: Array, size: int, words: Array) -> Array:
     block, last = np.uint32(2**width), np.uint32(size - 2**width)
     place = positions.astype(jnp.uint32)
     for shift, *seeds in words:
+        pairs = list(zip(seeds[:4], seeds[4:], strict=True))
         place = place + shift
         place = jnp.where(place >= np.uint32(size), place - np.uint32(size), place)
-        place = jnp.where(place < block, _scramble(place, seeds[:2], width), place)
-        place = jnp.where(place >= last, last + _scramble(place - last, seeds[2:], width), place)
+        place = jnp.where(place < block, _scramble(place, pairs[:2], width), place)
+        place = jnp.where(place >= last, last + _scramble(place - last, pairs[2:], width), place)
     return place.astype(jnp.int32)
 
 
-def _scramble(word: Array, seeds: Sequence[Array], width: int) -> Array:
-    """A keyed bijection of the words of ``width`` bits; other words give anything."""
+def _scramble(word: Array, pairs: Sequence[tuple[Array, Array]], width: int) -> Array:
+    """A keyed bijection of the words of ``width`` bits, by pairs of any and of an odd word; others give anything."""
     mask, shift = np.uint32(2**width - 1), np.uint32((width + 1) // 2)
-    for seed in seeds:
-        word = ((word ^ (seed >> 3)) * (seed | np.uint32(1))) & mask
+    for flip, odd in pairs:
+        word = ((word ^ flip) * odd) & mask
         word ^= word >> shift
     return word & mask

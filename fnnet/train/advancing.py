@@ -19,7 +19,7 @@ from fnnet.train.lockstep import anywhere, least
 from fnnet.train.sampling import sampler, steps_per_epoch
 from fnnet.train.state import FINISHED, RUNNING, Best, Tally, TrainState, settled
 from fnnet.train.stopping import EarlyStopping, watched
-from fnnet.trees import global_norm, is_finite, tree_where
+from fnnet.trees import global_norm, is_finite, tree_branch, tree_where
 from fnnet.types import Array, Integer, PyTree
 
 ROWS_A_CALL = 64
@@ -89,7 +89,7 @@ def advancing(
             # Without validation the latest parameters count as the best.
             now = row[chosen.name if validation is not None else "train/loss"].astype(state.best.score.dtype)
             better = (chosen.better(now, state.best.score) if validation is not None else True) & running
-            best = tree_where(better, Best(state.params, state.model_state, now, state.step), state.best)
+            best = tree_branch(better, Best(state.params, state.model_state, now, state.step), state.best)
             tally = tree_where(running, Tally(*(jnp.zeros_like(total) for total in state.tally)), state.tally)
             row = {name: jnp.where(running, value, jnp.nan).astype(now.dtype) for name, value in row.items()}
             state = state._replace(best=best, tally=tally)
@@ -135,7 +135,7 @@ def advancing(
             after, norm, sound = lax.fori_loop(0, now, one, (state, jnp.zeros(()), jnp.ones((), bool)))
             sound &= is_finite(after.params)
             again = anywhere(active & ~sound) & (now > 1)
-            state = settled(state, after, active & ~again, sound)
+            state = settled(state, after, active & ~again, sound, tree_branch)
 
             def end_of_period(state: TrainState, rows: dict[str, Array]) -> Any:
                 state, row = close(state, norm)

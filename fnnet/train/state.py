@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -66,9 +67,11 @@ class TrainState(NamedTuple):
     stall: Stall
 
 
-def settled(before: TrainState, after: TrainState, active: Array, sound: Array) -> TrainState:
+def settled(
+    before: TrainState, after: TrainState, active: Array, sound: Array, choose: Callable[..., PyTree] = tree_where
+) -> TrainState:
     """The state after updates where a run is active and all was finite; else the one before, diverged if active."""
-    kept = tree_where(active & sound, _moving(after), _moving(before))
+    kept = choose(active & sound, _moving(after), _moving(before))
     return before._replace(**kept, status=jnp.where(active & ~sound, DIVERGED, before.status))
 
 
