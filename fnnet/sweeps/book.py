@@ -200,11 +200,6 @@ def gathered(places: Sequence[tuple[Part, int]]) -> TrainState:
     return jax.tree.map(gather, *states)
 
 
-def on_host(state: TrainState, lanes: Any) -> Any:
-    """The leaves of mapped states as arrays of these lanes, without the keys."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[lanes], state._replace(key=()))
-
-
 def nbytes(tree: PyTree) -> int:
     """The bytes of all leaves."""
     return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))

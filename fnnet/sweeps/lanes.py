@@ -166,6 +166,26 @@ class Placement:
         source[self.positions] = np.arange(len(self.positions))
         return self._lanes.place(jax.tree.map(lambda x: np.asarray(x)[source], tree), lanes=True)
 
+    def get(self, tree: PyTree, *, away: bool = False) -> PyTree:
+        """Arrays on the devices (capacity, …) as new ones of NumPy (runs, …).
+
+        With ``away`` each is freed on a device as soon as it is here, so that there are not two of all on a CPU.
+        """
+        each = self.capacity // len(self.parts)
+        shares = np.bincount(self.positions // each, minlength=len(self.parts))
+        ends = np.cumsum(shares)
+
+        def fetched(leaf: jax.Array) -> np.ndarray:
+            here = np.empty((len(self.positions), *leaf.shape[1:]), leaf.dtype)
+            shards = sorted(leaf.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+            for shard, share, end in zip(shards, shares, ends, strict=True):
+                here[end - share : end] = np.asarray(shard.data)[:share]
+                if away:
+                    shard.data.delete()
+            return here
+
+        return jax.tree.map(fetched, tree)
+
 
 def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lanes:
     """The policy that a user asked for; "auto" begins with "map" on CPUs and "vmap" elsewhere, and may try others.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from fnnet.sweeps.book import Book, Part, RunId, on_host
+from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.costs import Cost
 from fnnet.sweeps.lanes import Lanes, Placement
 from fnnet.sweeps.planning import Group
@@ -150,13 +150,13 @@ class Packs:
             stretch.compile_seconds += seconds
             self.host.compiled(seconds)
 
-        def enter(state: TrainState, record: Record) -> np.ndarray:
-            now = on_host(state, positions)
+        def enter(state: TrainState, record: Record, *, away: bool = False) -> np.ndarray:
+            now = placement.get(state._replace(key=()), away=away)
             part = stretch.part(now, {name: values[positions] for name, values in record.rows.items()}, generation)
             going = now.status == RUNNING
             for some in (~going, going):  # what has ended stands apart, so that it alone is kept once the others go on
                 if some.any():
-                    self.host.enter(part.at(np.flatnonzero(some)))
+                    self.host.enter(part if some.all() else part.at(np.flatnonzero(some)))
             return now.status
 
         at = flown = phase
@@ -191,7 +191,7 @@ class Packs:
             gain = waiting or fewer[0] < capacity or (lanes.width and fewer[1] < parts.sum())
             if going <= (1 - FREE) * len(runs) and gain:
                 break
-        status = enter(state, record)
+        status = enter(state, record, away=True)
         computed = int(parts.sum()) * (lanes.width or capacity // lanes.mesh.size)
         useful = sum(book.step(run) for run in runs) - int(before.sum())
         self.cost.add(stretch.seconds, stretch.compile_seconds, flown - phase, computed, len(runs), useful)
@@ -218,7 +218,7 @@ class Packs:
         if not runs:
             return
         placement = Placement(self.lanes, len(runs), self._widest)
-        state = on_host(self._states(runs, self._columns(runs, placement), placement), placement.positions)
+        state = placement.get(self._states(runs, self._columns(runs, placement), placement)._replace(key=()), away=True)
         none = np.zeros(len(runs))
         self.host.book.add(Part(runs, state.status, state.step, none, {}, none.astype(int), -1, state))
 
