@@ -19,20 +19,35 @@ def wide(dtype: Any) -> Any:
     return jnp.dtype(jnp.float32) if dtype.itemsize < 4 else dtype
 
 
+@jax.custom_jvp
 def safe_sqrt(x: Array) -> Array:
-    """√x, with derivative 0 instead of ∞ where x is 0.
+    """√x, with derivative 0 instead of ∞ where x is 0; 0 where x is negative.
 
     Adam's √v is 0 for a unit that never had a gradient; there the update is 0 whatever the
     hyperparameters are, so its derivative with respect to them is 0 too.
     """
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0 * x)
+    return jnp.sqrt(jnp.maximum(x, 0))
 
 
+@safe_sqrt.defjvp
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (dx,) = primals, tangents
+    root = safe_sqrt(x)
+    return root, jnp.where(x > 0, dx / (2 * jnp.where(x > 0, root, 1)), 0 * dx)
+
+
+@jax.custom_jvp
 def safe_divide(a: Array, b: Array) -> Array:
     """Quotient a / b, and 0 where b is 0, there with finite derivatives; NaN stays NaN."""
+    return jnp.where(b != 0, a / b, 0 * a)
+
+
+@safe_divide.defjvp
+def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (a, b), (da, db) = primals, tangents
     nonzero = b != 0
-    return jnp.where(nonzero, a / jnp.where(nonzero, b, 1), 0 * a)
+    found, below = safe_divide(a, b), jnp.where(nonzero, b, 1)
+    return found, jnp.where(nonzero, (da - found * db) / below, 0 * da)
 
 
 def squared_norm(tree: PyTree) -> Array:

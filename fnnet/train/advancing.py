@@ -124,15 +124,17 @@ def advancing(
 
             order = source.order(state)
 
-            def one(index: Array, carry: tuple[TrainState, Array, Array]) -> tuple[TrainState, Array, Array]:
-                state, norm, sound = carry
-                state, _, finite, grads = update(state, source.batch(state, order))
+            def one(index: Array, carry: tuple[TrainState, Any, Array, Array]) -> Any:
+                state, rows, norm, sound = carry
+                state, _, finite, grads = update(state, source.batch(rows))
                 # Asked for once a period: a sum over all parameters at every step would cost a tenth of a small one.
                 wanted = ends & (index == now - 1)
                 norm = lax.cond(wanted, lambda g: global_norm(g).astype(norm.dtype), lambda _: norm, grads)
-                return state, norm, sound & finite
+                # The next step's rows, for what is carried is worked out once, and not by each of their readers.
+                return state, source.rows(state, order), norm, sound & finite
 
-            after, norm, sound = lax.fori_loop(0, now, one, (state, jnp.zeros(()), jnp.ones((), bool)))
+            begun = (state, source.rows(state, order), jnp.zeros(()), jnp.ones((), bool))
+            after, _, norm, sound = lax.fori_loop(0, now, one, begun)
             sound &= is_finite(after.params)
             again = anywhere(active & ~sound) & (now > 1)
             state = settled(state, after, active & ~again, sound, tree_branch)

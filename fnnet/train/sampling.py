@@ -47,29 +47,31 @@ def _rows(step: Integer, words: Array, examples: int, batch_size: int) -> tuple[
 
 
 class Sampler(NamedTuple):
-    """Where batches come from.
+    """Where batches come from, in three stages, so that a loop does each as seldom as it can.
 
     - ``order(state) -> words``: what the batches of the state's epoch have in common.
-    - ``batch(state, words) -> Dataset``: that of the state's next step.
+    - ``rows(state, words) -> rows``: which examples the state's next step sees.
+    - ``batch(rows) -> Dataset``: these.
     - ``left(state) -> steps`` for which the order holds; None if there is but one.
     """
 
     order: Callable[[TrainState], Any]
-    batch: Callable[[TrainState, Any], Dataset]
+    rows: Callable[[TrainState, Any], Any]
+    batch: Callable[[Any], Dataset]
     left: Callable[[TrainState], Array] | None = None
 
     def next(self, state: TrainState) -> Dataset:
         """The batch of a state's next step, alone."""
-        return self.batch(state, self.order(state))
+        return self.batch(self.rows(state, self.order(state)))
 
 
 def sampler(data: Dataset | Selection | Window, batch_size: int | None) -> Sampler:
     """The batches of a data set, a fold of one, or a window of a stream."""
     if isinstance(data, Window):
-        return Sampler(lambda state: (), _in_window(data, batch_size))
+        return _in_window(data, batch_size)
     if batch_size is None:
         whole = data.whole() if isinstance(data, Selection) else jax.tree.map(jnp.asarray, data)
-        return Sampler(lambda state: (), lambda state, words: whole)
+        return Sampler(lambda state: (), lambda state, words: (), lambda rows: whole)
     examples = len(data)
     take = data.take if isinstance(data, Selection) else functools.partial(gathered, data)
     per_epoch = steps_per_epoch(examples, batch_size)
@@ -77,20 +79,23 @@ def sampler(data: Dataset | Selection | Window, batch_size: int | None) -> Sampl
     def order(state: TrainState) -> Array:
         return draws.arrangement(examples, draws.root_for(state.key, draws.ORDER), state.step // per_epoch)
 
-    def batch(state: TrainState, words: Array) -> Dataset:
-        rows, inside = _rows(state.step, words, examples, batch_size)
-        found = take(rows)
-        return found if examples % batch_size == 0 else counted(found, inside)
+    def batch(rows: tuple[Array, Array]) -> Dataset:
+        found = take(rows[0])
+        return found if examples % batch_size == 0 else counted(found, rows[1])
 
-    return Sampler(order, batch, lambda state: per_epoch - state.step % per_epoch)
+    return Sampler(
+        order,
+        lambda state, words: _rows(state.step, words, examples, batch_size),
+        batch,
+        lambda state: per_epoch - state.step % per_epoch,
+    )
 
 
-def _in_window(window: Window, batch_size: int | None) -> Callable[[TrainState, Any], Dataset]:
+def _in_window(window: Window, batch_size: int | None) -> Sampler:
     """Batches that the host has drawn already and laid one after the other."""
     size = batch_size or window.rows.inputs.shape[0]
 
-    def batch(state: TrainState, words: Any) -> Dataset:
-        begin = (state.step - window.first) * size
+    def batch(begin: Array) -> Dataset:
         return jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, size), window.rows)
 
-    return batch
+    return Sampler(lambda state: (), lambda state, words: (state.step - window.first) * size, batch)
