@@ -59,7 +59,8 @@ def places(count: int) -> np.ndarray:
 
 def prepare(name: str, count: int, device: str) -> Any:
     """The contender's side."""
-    work = getattr(digits_peers, name)([RATES[place] for place in places(count)], device)
+    more = {"last": True} if name == "fnnet" else {}
+    work = getattr(digits_peers, name)([RATES[place] for place in places(count)], device, **more)
     return lambda: {"losses": work()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,12 +15,16 @@ def accepted(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[s
     >>> accepted(lambda x, *, key: x, {"key": 1, "weights": 2})
     {'key': 1}
     """
-    names = _keywords(function)
+    names = keywords(function)
     return {name: value for name, value in offered.items() if names is None or name in names}
 
 
-def _keywords(function: Callable[..., Any]) -> frozenset[str] | None:
+def keywords(function: Callable[..., Any]) -> frozenset[str] | None:
     """The names of the arguments that a function takes, or None if it takes any."""
+    if isinstance(function, types.FunctionType) and not hasattr(function, "__wrapped__"):
+        code = function.__code__  # at once, where a signature takes 0.2 ms
+        named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        return None if code.co_flags & inspect.CO_VARKEYWORDS else frozenset(named)
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -11,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnnet.calling import accepted
+from fnnet.calling import accepted, keywords
 from fnnet.errors import ShapeError, StructureError
 from fnnet.recipes import describe, recipe, recipe_of
 from fnnet.trees import path_name, wide
@@ -104,7 +103,7 @@ def lift(where: str, fields: tuple[str, ...], one_array: Callable[..., Any]) -> 
     For a factory whose accumulators depend on its arguments; `elementwise` serves the others.
     """
     State = _state_type(where, fields)
-    wants_params = "params" in inspect.signature(one_array).parameters
+    wants_params = "params" in (keywords(one_array) or ())
 
     def init(params: PyTree) -> Any:
         check_parameters(where, params)
