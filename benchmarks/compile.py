@@ -53,6 +53,8 @@ def prepare(name: str, *arguments: str) -> Callable[[], Any]:
     """What is called twice."""
     match name:
         case "sweep":
+            import pandas  # noqa: F401, which the table needs
+
             return digits_peers.fnnet(RATES)
         case "sweep by hand":
             return digits_peers.plain_vmap(RATES)

@@ -108,7 +108,16 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def _number(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:.3g} {unit}"
+    return "–" if value is None else f"{short(value)}\N{NO-BREAK SPACE}{unit}"
+
+
+def short(value: float) -> str:
+    """A number with three digits that count.
+
+    >>> short(0.012345), short(68312.0)
+    ('0.0123', '68,300')
+    """
+    return f"{float(f'{value:.3g}'):,g}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def page(text: str) -> str:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.measuring import PLATFORMS
-from benchmarks.reporting import Options, Row
+from benchmarks.reporting import Options, Row, short
 from benchmarks.serving import interleaved, serve
 
 RATE = 1e-3
@@ -138,7 +138,7 @@ def middle(by: dict[str, list[float]], other: str) -> tuple[float, float]:
 
 def ranges(by: dict[str, list[float]]) -> str:
     """How far beginnings are apart."""
-    ours, theirs = (f"{1e6 * min(by[who]):.3g} to {1e6 * max(by[who]):.3g}" for who in ("fnnet", "optax"))
+    ours, theirs = (f"{short(1e6 * min(by[who]))} to {short(1e6 * max(by[who]))}" for who in ("fnnet", "optax"))
     return f"{ours} and {theirs} µs"
 
 

@@ -25,7 +25,7 @@ def test_what_takes_longer_than_ours_has_a_ratio_above_one():
 def test_a_contender_that_is_missing_has_no_ratio_and_its_row_says_so():
     row = ROW._replace(theirs=None, note="torch is not installed")
     assert (row.ratio, row.reached) == (None, "")
-    assert "| by hand (torch is not installed) | 2 s | – |  | 1.5 |  |" in reporting.table([row])
+    assert "| by hand (torch is not installed) | 2\N{NO-BREAK SPACE}s | – |  | 1.5 |  |" in reporting.table([row])
 
 
 def test_a_table_stands_between_its_marks_and_what_is_around_them_stays(tmp_path, monkeypatch):
