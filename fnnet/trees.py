@@ -65,7 +65,7 @@ def global_norm(tree: PyTree) -> Array:
 def is_finite(tree: PyTree) -> Array:
     """Whether no element of any leaf is NaN or infinite."""
     # 0 · x is 0 or NaN, and its sum two loops to compile, where a conjunction of x < ∞ is four.
-    return jnp.isfinite(sum(jnp.sum(0 * leaf).astype(float) for leaf in jax.tree.leaves(tree)))
+    return jnp.all(jnp.asarray([jnp.isfinite(jnp.sum(0 * leaf)) for leaf in jax.tree.leaves(tree)], bool))
 
 
 def tree_branch(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
@@ -90,6 +90,11 @@ def tree_scale(factor: Scalar, tree: PyTree) -> PyTree:
         return (leaf.astype(dtype) * jnp.asarray(factor, dtype)).astype(leaf.dtype)
 
     return jax.tree.map(scaled, tree)
+
+
+def nbytes(tree: PyTree) -> int:
+    """The bytes of all leaves."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
 
 
 def path_name(path: tuple[Any, ...]) -> str:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from fnnet.train.state import FINISHED, RUNNING, STOPPED_EARLY, TrainState
-from fnnet.types import PyTree
+from fnnet.trees import nbytes
 
 RunId: TypeAlias = tuple[int, int, int]
 """Trial, seed and fold."""
@@ -198,8 +198,3 @@ def gathered(places: Sequence[tuple[Part, int]]) -> TrainState:
         return joined
 
     return jax.tree.map(gather, *states)
-
-
-def nbytes(tree: PyTree) -> int:
-    """The bytes of all leaves."""
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))

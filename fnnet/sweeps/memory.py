@@ -14,7 +14,6 @@ import numpy as np
 
 from fnnet import draws
 from fnnet.data import Dataset
-from fnnet.sweeps.book import nbytes
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.planning import Group
 from fnnet.sweeps.programs import group_programs
@@ -23,6 +22,7 @@ from fnnet.train.advancing import ROWS_A_CALL
 from fnnet.train.core import functions
 from fnnet.train.programs import Programs
 from fnnet.train.state import TrainState
+from fnnet.trees import nbytes
 
 FAR_FROM_FULL = 0.1
 """Share of the memory below which a rough estimate will do, and nothing has to be compiled to know better."""

@@ -8,13 +8,13 @@ import jax
 
 from fnnet.errors import HyperparameterError, check_number
 from fnnet.nn.operations import operations
-from fnnet.sweeps.book import nbytes
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.memory import FAR_FROM_FULL, Memory, device_memory, estimate, measure, most_lanes, one_batch, one_lane
 from fnnet.sweeps.planning import Group
 from fnnet.sweeps.work import Work
 from fnnet.train.core import functions
+from fnnet.trees import nbytes
 
 EVERYTHING = 2**31
 """More runs than there are."""

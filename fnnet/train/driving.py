@@ -13,10 +13,13 @@ import jax
 
 from fnnet.train.advancing import ROWS_A_CALL
 from fnnet.train.history import Record
+from fnnet.trees import nbytes
 
-SECONDS_A_CALL = 0.5
+SECONDS_A_CALL, MOST_SECONDS = 0.5, 2.0
 """How long a chunk may keep the host waiting: short enough for progress and Ctrl-C, long enough to cost nothing."""
 
+BYTES_A_SECOND = 1e8
+"""A call copies its state, so many bytes in some hundredths of a second: one of a large state does more steps."""
 
 FIRST_STEPS = 8
 """Steps of the first chunk, which tells what a step costs."""
@@ -60,6 +63,7 @@ def drive(
     ``agree`` on it.
     """
     record = Record() if record is None else record
+    seconds_a_call = min(max(SECONDS_A_CALL, nbytes(state) / BYTES_A_SECOND), MOST_SECONDS)
     compile_seconds, done, stopped = 0.0, start, False
     if seconds_a_step is None:
         began = time.perf_counter()
@@ -70,7 +74,7 @@ def drive(
         record.add(rows, [])
         now = min(FIRST_STEPS, period, steps - start)
     else:
-        now = _next_chunk(done, steps, period, int(SECONDS_A_CALL / seconds_a_step))
+        now = _next_chunk(done, steps, period, int(seconds_a_call / seconds_a_step))
     began, quickest = time.perf_counter(), float("inf")
     while done < steps and not stopped and not interrupted():
         now = agree(min(now, limit(done)))
@@ -83,7 +87,7 @@ def drive(
         stopped = report(done, record, state, 1 / pace)
         # By the quickest so far: what a call costs besides its steps would make ever shorter ones of a short one.
         quickest = min(quickest, pace)
-        now = _next_chunk(done, steps, period, max(FIRST_STEPS, int(SECONDS_A_CALL / quickest)))
+        now = _next_chunk(done, steps, period, max(FIRST_STEPS, int(seconds_a_call / quickest)))
     seconds, unfinished = time.perf_counter() - began, done < steps
     return Driven(
         state, record, compile_seconds, seconds, unfinished and not stopped and interrupted(), unfinished and stopped
