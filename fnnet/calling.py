@@ -21,14 +21,15 @@ def accepted(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[s
 
 def keywords(function: Callable[..., Any]) -> frozenset[str] | None:
     """The names of the arguments that a function takes, or None if it takes any."""
-    if isinstance(function, types.FunctionType) and not hasattr(function, "__wrapped__"):
+    plain = isinstance(function, types.FunctionType) and not vars(function).keys() & {"__wrapped__", "__signature__"}
+    if plain:
         code = function.__code__  # at once, where a signature takes 0.2 ms
         named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         return None if code.co_flags & inspect.CO_VARKEYWORDS else frozenset(named)
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
-    return frozenset(p.name for p in parameters)
+    return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
 
 
 def innermost(function: Any) -> Any:

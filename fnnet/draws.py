@@ -115,7 +115,11 @@ def permuted(positions: Array, size: int, root: Array, epoch: Integer) -> Array:
 
 
 def arrangement(size: int, root: Array, epoch: Integer) -> Array:
-    """What all positions of one epoch's order have in common, (rounds, 9) uint32: see `permuted`."""
+    """What all positions of one epoch's order have in common (see `permuted`).
+
+    Returns:
+        (rounds, 9) uint32: of each round how far it rotates, then four words and four odd ones for scrambling.
+    """
     seed = jnp.asarray(epoch).astype(jnp.uint32) + np.uint32(ORDER)
     for part in _digest(root):
         seed = _mix(seed + part)
@@ -136,9 +140,9 @@ def arranged(positions: Array, size: int, words: Array) -> Array:
     width = size.bit_length() - 1
     block, last = np.uint32(2**width), np.uint32(size - 2**width)
     place = positions.astype(jnp.uint32)
-    for shift, *seeds in words:
-        pairs = list(zip(seeds[:4], seeds[4:], strict=True))
-        place = place + shift
+    for rotation, *scrambling in words:
+        pairs = list(zip(scrambling[:4], scrambling[4:], strict=True))
+        place = place + rotation
         place = jnp.where(place >= np.uint32(size), place - np.uint32(size), place)
         place = jnp.where(place < block, _scramble(place, pairs[:2], width), place)
         place = jnp.where(place >= last, last + _scramble(place - last, pairs[2:], width), place)
@@ -146,7 +150,7 @@ def arranged(positions: Array, size: int, words: Array) -> Array:
 
 
 def _scramble(word: Array, pairs: Sequence[tuple[Array, Array]], width: int) -> Array:
-    """A keyed bijection of the words of ``width`` bits, by pairs of any and of an odd word; others give anything."""
+    """A keyed bijection of the words of ``width`` bits; others give anything. A pair is a word and an odd one."""
     mask, shift = np.uint32(2**width - 1), np.uint32((width + 1) // 2)
     for flip, odd in pairs:
         word = ((word ^ flip) * odd) & mask

@@ -57,7 +57,7 @@ def loops_inside_of_loops(text):
     bodies = {}
     for name, block in re.findall(r"\n%?(\S+) \([^\n]*\{\n(.*?)\n\}", text, re.DOTALL):
         bodies[name] = re.findall(r"= (?:\([^=]*?\)|\S+) ([\w-]+)\(", block)
-    wanted = [name for name in re.findall(r"body=%?([\w.-]+)", text)]
+    wanted = re.findall(r"body=%?([\w.-]+)", text)
     return sorted((bodies[name] for name in wanted), key=lambda ops: "while" in ops)
 
 

@@ -105,23 +105,27 @@ def advancing(
         rows = {name: jnp.full(ROWS_A_CALL, jnp.nan) for name in names}
 
         def part(carry: _Carry) -> _Carry:
-            """The steps up to the end of the period, the epoch or the call, whichever comes first, and a look.
+            """Steps up to where the period, the epoch, a lane or the call ends, whichever comes first, and a look.
 
             If something is not finite in any lane, all of these steps are taken back and done again one by one, with
             a look at each: to look always would cost a large part of a small step.
             """
             state = carry.state
-            active = state.status == RUNNING
+            running = state.status == RUNNING
+            active = running if until is None else running & (state.step < until)
             left = every - (start + carry.done) % every
             now = jnp.minimum(steps - carry.done, left)
-            if until is not None:
-                active &= state.step < until
-                now = jnp.minimum(now, least(jnp.where(active, until - state.step, now)))
-            if source.left is not None:
-                now = jnp.minimum(now, least(jnp.where(active, source.left(state), now)))
+            of_lanes = [] if until is None else [until - state.step]
+            of_lanes += [] if source.left is None else [source.left(state)]
+            for steps_left in of_lanes:
+                now = jnp.minimum(now, least(jnp.where(active, steps_left, jnp.iinfo(jnp.int32).max)))
             now = jnp.where(carry.done < carry.one_by_one, 1, now)
             ends = (now == left) | (last & (carry.done + now == steps))
-
+            if until is not None:
+                # The last step of a period stands alone if a lane waits for its end, having done its own: then the
+                # gradient there is that of the state in which it waits, however calls are cut and whoever flies beside.
+                alone = anywhere(running & ~active) & ends & (now > 1)
+                now, ends = jnp.where(alone, now - 1, now), ends & ~alone
             order = source.order(state)
 
             def one(index: Array, carry: tuple[TrainState, Any, Array, Array]) -> Any:

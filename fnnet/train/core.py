@@ -1,4 +1,4 @@
-"""The pure core of training: five functions without side effects, which `fit` and `sweep` are made of."""
+"""The pure core of training: six functions without side effects, which `fit` and `sweep` are made of."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from fnnet.train.advancing import ROWS_A_CALL
 from fnnet.train.history import Record
 from fnnet.trees import nbytes
 
-SECONDS_A_CALL, MOST_SECONDS = 0.5, 2.0
+SECONDS_A_CALL = 0.5
 """How long a chunk may keep the host waiting: short enough for progress and Ctrl-C, long enough to cost nothing."""
 
-BYTES_A_SECOND = 1e8
-"""A call copies its state, so many bytes in some hundredths of a second: one of a large state does more steps."""
+BYTES_A_SECOND, MOST_SECONDS = 1e8, 2.0
+"""A call copies its state: for each so many bytes of it a chunk may take a second, up to the most."""
 
 FIRST_STEPS = 8
 """Steps of the first chunk, which tells what a step costs."""

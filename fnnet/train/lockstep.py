@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
@@ -28,8 +27,8 @@ def _shared(reduce: Callable[..., Array]) -> Callable[[Array], Array]:
     return shared
 
 
-anywhere: Any = _shared(jnp.any)
+anywhere = _shared(jnp.any)
 """Whether a flag is set in any lane."""
 
-least: Any = _shared(jnp.min)
+least = _shared(jnp.min)
 """The least of a number over all lanes."""

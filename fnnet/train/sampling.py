@@ -41,7 +41,7 @@ def batch_rows(step: Integer, key: Array, examples: int, batch_size: int) -> tup
 
 
 def _rows(step: Integer, words: Array, examples: int, batch_size: int) -> tuple[Array, Array]:
-    """The same, from what all steps of an epoch have in common."""
+    """The rows of a step and which of them count, from the words that all steps of its epoch have in common."""
     _, places = positions(step, examples, batch_size)
     return draws.arranged(jnp.minimum(places, examples - 1), examples, words), places < examples
 

@@ -62,17 +62,41 @@ def test_each_lane_ends_at_its_own_last_finite_state_and_the_others_do_not_notic
 
 
 @pytest.mark.parametrize("cuts", [[2], [5, 6], [7, 8, 9], range(1, STEPS)])
-def test_no_cut_of_the_calls_changes_where_a_lane_ends(cuts, lanes, same):
+def test_no_cut_of_the_calls_changes_where_a_lane_ends_or_what_it_tells(cuts, lanes, same):
     states, advance, _ = lanes
     whens, until = jnp.asarray(WHENS), jnp.asarray([STEPS, STEPS, 6, 9, 13])  # in the midst of periods
-    whole, _ = advance(whens, states, 0, STEPS, until)
+    whole, history = advance(whens, states, 0, STEPS, until)
     assert whole.step.tolist() == [0, 5, 6, 9, 13]
     assert whole.status.tolist() == [DIVERGED, DIVERGED, FINISHED, FINISHED, FINISHED]
-    start = 0
+    assert np.isfinite(history["gradient_norm"][4, : STEPS // PERIOD]).all()
+    start, parts = 0, []
     for end in [*cuts, STEPS]:
-        states, _ = advance(whens, states, start, end - start, until)
+        states, rows = advance(whens, states, start, end - start, until)
+        ended = end // PERIOD - start // PERIOD
+        parts.append({name: values[:, :ended] for name, values in rows.items()})
         start = end
     same(states, whole)
+    for name, values in history.items():
+        joined = np.concatenate([part[name] for part in parts], axis=1)
+        np.testing.assert_array_equal(joined, values[:, : STEPS // PERIOD], err_msg=name)
+
+
+def test_what_a_lane_tells_that_waits_for_the_end_of_its_period_does_not_depend_on_the_others(lanes):
+    states, advance, _ = lanes
+    calm = jnp.full(len(WHENS), NEVER)
+    beside = [[6, 6, 6, 6, 6], [6, 7, 8, 8, 8], [6, 5, 7, 1, 8]]
+    norms = [advance(calm, states, 0, 8, jnp.asarray(until))[1]["gradient_norm"][0, 1] for until in beside]
+    assert len({float(norm) for norm in norms}) == 1
+    assert np.isfinite(norms[0])
+
+
+def test_lanes_may_do_different_numbers_of_steps(lanes):
+    states, _, alone = lanes
+    whens, counts = jnp.asarray(WHENS), jnp.asarray([3, 8, 6, 0, 12])
+    everything = jnp.full(len(WHENS), STEPS)
+    after, _ = jax.jit(jax.vmap(alone, in_axes=(0, 0, None, 0, 0)))(whens, states, 0, counts, everything)
+    assert after.step.tolist() == [0, 5, 6, 0, 12]
+    assert after.status.tolist() == [DIVERGED, DIVERGED, RUNNING, RUNNING, RUNNING]
 
 
 def test_a_branch_stays_a_branch_for_lanes_that_are_computed_at_once(lanes):

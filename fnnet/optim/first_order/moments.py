@@ -66,7 +66,7 @@ def adam(
     def update(t: Any, g: Any, m: Any, v: Any) -> Any:
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g**2
-        m_hat, v_hat = m * (1 / (1 - b1**t)), v * (1 / (1 - b2**t))
+        m_hat, v_hat = m * (1 / (1 - b1**t)), v * (1 / (1 - b2**t))  # one quotient, and not one for each number
         step = -rate(learning_rate, t) * safe_divide(m_hat, safe_sqrt(v_hat + eps_root) + eps)
         return step, m, v
 
