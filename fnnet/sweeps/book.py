@@ -100,9 +100,15 @@ class Book:
         part, lane = self._places.get(run, (None, 0))
         return 0 if part is None else int(part.step[lane])
 
+    def waits(self, run: RunId, until: int) -> bool:
+        """Whether a run has done its last step, but was interrupted before the end of its period, an evaluation."""
+        return run in self and self.status(run) == RUNNING and self.step(run) == until and until % self._period > 0
+
     def goes_on(self, run: RunId, until: int) -> bool:
         """Whether there is something to do for a run that is sent to this step."""
-        return run not in self or (self.status(run) in (RUNNING, FINISHED) and self.step(run) < until)
+        if run not in self or self.waits(run, until):
+            return True
+        return self.status(run) in (RUNNING, FINISHED) and self.step(run) < until
 
     def generation(self, run: RunId) -> int:
         """The last decision of the scheduler that a run has followed; −1 if none."""

@@ -87,12 +87,16 @@ class Packs:
         """Trains each run, all of which can go on, until it has done so many updates, has stopped, or has diverged.
 
         Runs fly together that stand at the same place between two evaluations: what was interrupted somewhere else
-        first goes to its next one.
+        first goes to its next one. What lacks the evaluation alone stands before it.
         """
         book, period = self.host.book, self.work.period
+
+        def place(run: RunId) -> int:
+            return period - 1 if book.waits(run, until[run]) else book.step(run) % period
+
         self._widest = max(self._widest, self.lanes.room(len(until), self.at_once))
-        for phase in [*sorted({book.step(run) % period for run in until} - {0}), 0]:
-            waiting = [run for run in until if book.step(run) % period == phase and book.goes_on(run, until[run])]
+        for phase in [*sorted({place(run) for run in until} - {0}), 0]:
+            waiting = [run for run in until if place(run) == phase and book.goes_on(run, until[run])]
             flying: list[RunId] = []
             while (waiting or flying) and not self.host.interrupted():
                 room = self.at_once - len(flying)

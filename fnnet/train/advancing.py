@@ -79,8 +79,8 @@ def advancing(
         every = period or steps_per_epoch(len(train), batch_size)  # type: ignore[arg-type]
         reads_rate = has_learning_rate(learner.optimizer, state.optimizer_state)
 
-        def close(state: TrainState, norm: Array) -> tuple[TrainState, dict[str, Array]]:
-            row = {"train/loss": state.tally.loss / state.tally.weight, "gradient_norm": norm}
+        def close(state: TrainState) -> tuple[TrainState, dict[str, Array]]:
+            row = {"train/loss": state.tally.loss / state.tally.weight, "gradient_norm": state.tally.gradient_norm}
             if checked is not None:
                 row |= {f"validation/{name}": value for name, value in evaluate(state, checked).items()}
             if reads_rate:
@@ -120,36 +120,31 @@ def advancing(
             for steps_left in of_lanes:
                 now = jnp.minimum(now, least(jnp.where(active, steps_left, jnp.iinfo(jnp.int32).max)))
             now = jnp.where(carry.done < carry.one_by_one, 1, now)
-            ends = (now == left) | (last & (carry.done + now == steps))
-            if until is not None:
-                # The last step of a period stands alone if a lane waits for its end, having done its own: then the
-                # gradient there is that of the state in which it waits, however calls are cut and whoever flies beside.
-                alone = anywhere(running & ~active) & ends & (now > 1)
-                now, ends = jnp.where(alone, now - 1, now), ends & ~alone
             order = source.order(state)
 
-            def one(index: Array, carry: tuple[TrainState, Any, Array, Array]) -> Any:
-                state, rows, norm, sound = carry
+            def one(index: Array, carry: tuple[TrainState, Any, Array]) -> Any:
+                state, rows, sound = carry
                 state, _, finite, grads = update(state, source.batch(rows))
-                # Asked for once a period: a sum over all parameters at every step would cost a tenth of a small one.
-                wanted = ends & (index == now - 1)
-                norm = lax.cond(wanted, lambda g: global_norm(g).astype(norm.dtype), lambda _: norm, grads)
+                # At the last step alone: a sum over all parameters at every step would cost a tenth of a small one.
+                norm = state.tally.gradient_norm
+                norm = lax.cond(index == now - 1, lambda g: global_norm(g).astype(norm.dtype), lambda _: norm, grads)
+                state = state._replace(tally=state.tally._replace(gradient_norm=norm))
                 # The next step's rows, for what is carried is worked out once, and not by each of their readers.
-                return state, source.rows(state, order), norm, sound & finite
+                return state, source.rows(state, order), sound & finite
 
-            begun = (state, source.rows(state, order), jnp.zeros(()), jnp.ones((), bool))
-            after, _, norm, sound = lax.fori_loop(0, now, one, begun)
+            begun = (state, source.rows(state, order), jnp.ones((), bool))
+            after, _, sound = lax.fori_loop(0, now, one, begun)
             sound &= is_finite(after.params)
             again = anywhere(active & ~sound) & (now > 1)
-            state = settled(state, after, active & ~again, sound, tree_branch)
+            state = settled(state, after, active & ~again, sound)
 
             def end_of_period(state: TrainState, rows: dict[str, Array]) -> Any:
-                state, row = close(state, norm)
+                state, row = close(state)
                 return state, {
                     name: values.at[carry.ended].set(row[name].astype(values.dtype)) for name, values in rows.items()
                 }
 
-            ends &= ~again
+            ends = ((now == left) | (last & (carry.done + now == steps))) & ~again
             state, rows = lax.cond(ends, end_of_period, lambda state, rows: (state, rows), state, carry.rows)
             return _Carry(
                 carry.done + jnp.where(again, 0, now),

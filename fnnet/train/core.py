@@ -121,13 +121,16 @@ def functions(
         updates, optimizer_state = call_update(learner.optimizer, grads, state.optimizer_state, state.params, extra)
         # Updates that the optimizer has left out on purpose are none; nothing of such a batch is kept or counted.
         omitted = skipped(optimizer_state)
-        parts = Tally(loss, weight)
+
+        def added(total: Array, part: Array) -> Array:
+            return total + jnp.where(omitted, 0, part).astype(total.dtype)
+
         after = state._replace(
             params=apply_updates(state.params, updates),
             model_state=tree_where(omitted, state.model_state, model_state),
             optimizer_state=optimizer_state,
             step=state.step + 1,
-            tally=jax.tree.map(lambda t, part: t + jnp.where(omitted, 0, part).astype(t.dtype), state.tally, parts),
+            tally=state.tally._replace(loss=added(state.tally.loss, loss), weight=added(state.tally.weight, weight)),
         )
         return after, value, jnp.isfinite(value) | omitted, grads
 

@@ -145,7 +145,7 @@ def load(path: str | os.PathLike[str], learner: Learner) -> Run:
         status=jnp.asarray(status),
         step=jnp.asarray(step),
         key=jax.random.key(0),
-        tally=Tally(zero, zero),
+        tally=Tally(zero, zero, zero),
         stall=Stall(score, jnp.zeros((), jnp.int32)),
     )
     numbers, skeleton = split(learner)

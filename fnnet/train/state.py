@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from fnnet.trees import tree_where
+from fnnet.trees import tree_branch
 from fnnet.types import Array, PyTree
 
 RUNNING, FINISHED, STOPPED_EARLY, DIVERGED, PRUNED, FAILED = range(6)
@@ -42,10 +41,14 @@ class Stall(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Sums over the examples since the last evaluation, so that training may be cut anywhere."""
+    """What is known of the steps since the last evaluation, so that training may be cut anywhere.
+
+    Sums over their examples, and the norm of the last gradient (of `Training.advance` alone).
+    """
 
     loss: Array
     weight: Array
+    gradient_norm: Array
 
 
 class TrainState(NamedTuple):
@@ -53,7 +56,8 @@ class TrainState(NamedTuple):
 
     ``params``, ``model_state`` and ``optimizer_state`` belong to the learner; ``best`` is the best so far;
     ``status`` an int32 code; ``step`` the number of updates done, int32; ``key`` the root key, from which every
-    draw is folded; ``tally`` the sums since the last evaluation; ``stall`` what early stopping waits for.
+    draw is folded; ``tally`` what is known of the steps since the last evaluation; ``stall`` what early stopping
+    waits for.
     """
 
     params: PyTree
@@ -67,11 +71,9 @@ class TrainState(NamedTuple):
     stall: Stall
 
 
-def settled(
-    before: TrainState, after: TrainState, active: Array, sound: Array, choose: Callable[..., PyTree] = tree_where
-) -> TrainState:
+def settled(before: TrainState, after: TrainState, active: Array, sound: Array) -> TrainState:
     """The state after updates where a run is active and all was finite; else the one before, diverged if active."""
-    kept = choose(active & sound, _moving(after), _moving(before))
+    kept = tree_branch(active & sound, _moving(after), _moving(before))
     return before._replace(**kept, status=jnp.where(active & ~sound, DIVERGED, before.status))
 
 

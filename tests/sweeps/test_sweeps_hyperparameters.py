@@ -48,7 +48,7 @@ def test_every_number_of_a_learner_may_be_swept_in_one_program(sweep_flowers, fl
         np.testing.assert_allclose(swept.run(1).history[name], curve, rtol=1e-4, atol=1e-6)
 
 
-def test_trials_may_have_each_their_own_epochs(sweep_flowers, space):
+def test_trials_may_have_each_their_own_epochs(sweep_flowers, space, flowers, learner):
     swept = sweep_flowers(space, trials=4, seeds=2, epochs=hp.integers(1, 6), evaluate_every="3 steps")
     longest = sweep_flowers(space, trials=4, seeds=2, epochs=6, evaluate_every="3 steps")
     epochs = swept.table["epochs"].to_numpy()
@@ -59,6 +59,15 @@ def test_trials_may_have_each_their_own_epochs(sweep_flowers, space):
         curve = swept.history["validation/loss"][row]
         assert np.isnan(curve[seen:]).all()
         assert np.isfinite(curve[:seen]).all()
+    row = next(row for row, count in enumerate(epochs) if count * 4 % 3)
+    alone = fnnet.fit(
+        learner(**swept.trials[row // 2].values), flowers[0], validation=flowers[1], epochs=int(epochs[row]),
+        batch_size=5, evaluate_every="3 steps", progress=False,
+        key=jax.random.fold_in(jax.random.fold_in(jax.random.key(2), row // 2), row % 2),
+    )  # fmt: skip
+    for name, curve in alone.history.items():
+        told = swept.run(row // 2, row % 2).history[name]
+        np.testing.assert_allclose(told, curve, rtol=1e-4, atol=1e-6, err_msg=name)
     # Dimensions have each their own axis of the cube, so that the others are drawn as without epochs.
     assert [sorted(trial.values) for trial in swept.trials] == [sorted(space)] * 4
     assert longest.plan.epochs == 6

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import signal
 import subprocess
 import sys
 
@@ -9,9 +10,11 @@ import jax
 import pandas as pd
 import pytest
 
-from fnnet import errors
+from fnnet import errors, hp
 from fnnet.sweeps import ledger, packs
 from fnnet.sweeps.book import Book
+from fnnet.train import driving
+from fnnet.train.progress import Progress
 
 pytestmark = pytest.mark.exact
 
@@ -80,6 +83,26 @@ def test_law_10_a_killed_sweep_that_is_called_again_has_the_same_table(
         for trial, seed in ((0, 0), (2, 1)):
             same(resumed.run(trial, seed).state, whole.run(trial, seed).state)
     assert number > 2
+
+
+def test_law_10_runs_that_wait_for_their_last_evaluation_go_on(sweep_flowers, space, tmp_path, monkeypatch, same):
+    """Interrupted after every step, also after those at which a run has done all of its own but is not evaluated."""
+    monkeypatch.setattr(packs, "drive", functools.partial(driving.drive, limit=lambda done: 1))
+    arguments = {"trials": 4, "epochs": hp.integers(1, 4), "evaluate_every": "7 steps"}
+    whole, waited = sweep_flowers(space, **arguments), False
+    lasts = (whole.table["epochs"] * 4).astype(int).tolist()
+    monkeypatch.setattr(Progress, "update", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    for _ in range(4 * max(lasts)):
+        swept = sweep_flowers(space, **arguments, out=tmp_path)
+        book = swept._trained.book
+        runs = [(trial, 0, 0) for trial in range(4)]
+        waited |= any(map(book.waits, runs, lasts))
+        if (swept.table["status"] == "finished").all():
+            break
+    signal.signal(signal.SIGINT, before)
+    assert waited
+    assert_same(swept, whole, same)
 
 
 def test_more_trials_seeds_and_epochs_go_on_with_what_there_is(sweep_flowers, space, tmp_path, same):
