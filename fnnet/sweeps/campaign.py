@@ -15,14 +15,12 @@ from fnnet.sweeps.costs import Cost
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.generations import (
     Generation,
-    Scheduler,
     check_new,
     copies,
     decide,
     inherit,
     scores_of,
     taken,
-    together,
 )
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.ledger import Ledger
@@ -31,6 +29,7 @@ from fnnet.sweeps.packs import Packs
 from fnnet.sweeps.planning import Group, GroupKey, check_group, check_ranges, group_trials, labelled
 from fnnet.sweeps.plans import GroupPlan, Plan, plan_group
 from fnnet.sweeps.results import Sweep
+from fnnet.sweeps.schedulers import Scheduler
 from fnnet.sweeps.timing import remembered, settle
 from fnnet.sweeps.trained import Trained
 from fnnet.sweeps.watching import Watch
@@ -106,7 +105,7 @@ class Campaign:
 
     def _decided(self, most: np.ndarray) -> Generation | None:
         """What the scheduler says now; None if it sends no trial any further."""
-        decisions, until = decide(self.scheduler or together, self.past, self.work.key, most)
+        decisions, until = decide(self.scheduler, self.past, self.work.key, most)
         sent = until > (self.past[-1].epochs if self.past else 0)
         parents, spread = taken(decisions, len(most))
         unknown = np.full(len(most), np.nan)

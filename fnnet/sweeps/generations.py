@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,12 +11,10 @@ import numpy as np
 from fnnet.errors import StructureError
 from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.drawing import Trial, descend
-from fnnet.sweeps.schedulers import Decisions
+from fnnet.sweeps.schedulers import ALL, Decisions, Scheduler
 from fnnet.sweeps.work import SCHEDULING, Work
 from fnnet.train.state import RUNNING, STOPPED_EARLY, Best, Stall
 from fnnet.types import Array
-
-Scheduler = Callable[[np.ndarray, np.ndarray, Array], Decisions]
 
 
 class Generation(NamedTuple):
@@ -66,21 +64,22 @@ class Generation(NamedTuple):
         }
 
 
-def together(scores: np.ndarray, epochs: np.ndarray, key: Array) -> Decisions:
-    """Every trial to its end."""
-    return Decisions(np.full(len(epochs), np.iinfo(np.int32).max))
-
-
 def decide(
-    scheduler: Scheduler, past: Sequence[Generation], key: Array, most: np.ndarray
+    scheduler: Scheduler | None, past: Sequence[Generation], key: Array, most: np.ndarray
 ) -> tuple[Decisions, np.ndarray]:  # fmt: skip
-    """The next decisions, and the epochs until which each trial is to go on, no more than its ``most``."""
+    """The next decisions, and the epochs until which each trial is to go on, no more than its ``most``.
+
+    Without a scheduler every trial goes to its end.
+    """
     trials = len(most)
     scores = np.stack([g.scores for g in past], axis=1) if past else np.zeros((trials, 0))
     epochs = np.max([g.epochs for g in past], axis=0, initial=0) if past else np.zeros(trials, int)
-    key = jax.random.fold_in(jax.random.fold_in(key, SCHEDULING), len(past))
-    decisions = scheduler(scores, epochs.copy(), key)
-    _check(decisions, trials)
+    if scheduler is None:
+        decisions = Decisions(np.full(trials, ALL))
+    else:
+        key = jax.random.fold_in(jax.random.fold_in(key, SCHEDULING), len(past))
+        decisions = scheduler(scores, epochs.copy(), key)
+        _check(decisions, trials)
     return decisions, np.maximum(epochs, np.minimum(np.asarray(decisions.epochs, np.int64), most)).astype(int)
 
 
