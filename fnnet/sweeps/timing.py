@@ -38,7 +38,7 @@ def settle(
         planned: how many lanes of which size fit.
 
     Returns:
-        The width of the quickest, or None if there was too little to do to ask.
+        The width of the quickest, or None if there was too little to do to ask, or an interruption.
     """
     work, book = packs.work, packs.host.book
     periods = max((steps - book.step(run)) // work.period for run, steps in until.items())
@@ -48,7 +48,7 @@ def settle(
     pace = {packs.lanes: _pace(packs, until, generation)}
     left = sum(steps - book.step(run) for run, steps in until.items()) * pace[packs.lanes]
     compiling = _compiling[name] = max(packs.cost.compile_seconds, _compiling.get(name, 0.0))
-    if left < WORTH * compiling:
+    if left < WORTH * compiling or packs.host.interrupted():
         return None
     others = [planned(packs.lanes.of_width(width)) for width in packs.lanes.others]
     ways = {other.lanes: other for other in others if other.lanes != packs.lanes}
@@ -58,6 +58,8 @@ def settle(
     for lanes, way in ways.items():
         packs.use(lanes, way.at_once)
         pace[lanes] = _pace(packs, until, generation)
+    if packs.host.interrupted():  # what was cut short was not timed
+        return None
     best = min(pace, key=lambda lanes: pace[lanes])
     packs.use(best, ways[best].at_once if best in ways else first)
     _found[name] = best.width
@@ -65,9 +67,9 @@ def settle(
 
 
 def _pace(packs: Packs, until: Mapping[RunId, int], generation: int) -> float:
-    """Seconds an update takes, from one evaluation of every run to the next."""
-    book, cost = packs.host.book, packs.cost
+    """Seconds an update takes, up to the next evaluation of every run."""
+    book, cost, period = packs.host.book, packs.cost, packs.work.period
     seconds, updates = cost.seconds, cost.updates
-    packs.train({run: min(book.step(run) + packs.work.period, steps) for run, steps in until.items()
+    packs.train({run: min((book.step(run) // period + 1) * period, steps) for run, steps in until.items()
                  if book.goes_on(run, steps)}, generation)  # fmt: skip
     return (cost.seconds - seconds) / max(cost.updates - updates, 1)
