@@ -74,3 +74,22 @@ def flowers():
     inputs = rng.normal(size=(23, 3)).astype(np.float32)
     targets = (inputs[:, 0] > 0).astype(np.int32) + (inputs[:, 1] > 0).astype(np.int32)
     return data.from_arrays(inputs[:17], targets[:17]), data.from_arrays(inputs[17:], targets[17:])
+
+
+@pytest.fixture(scope="session")
+def same():
+    """Asserts that two trees have bitwise equal leaves."""
+
+    def check(a, b):
+        def plain(leaf):
+            is_key = hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+
+        assert jax.tree.structure(a) == jax.tree.structure(b)
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+            x, y = plain(x), plain(y)
+            assert x.dtype == y.dtype
+            assert x.shape == y.shape
+            assert x.tobytes() == y.tobytes(), f"{x} is not {y}"
+
+    return check

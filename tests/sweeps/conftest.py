@@ -1,7 +1,6 @@
 """What the tests of sweeps share: one learner function, one finished sweep."""
 
 import jax
-import numpy as np
 import pytest
 
 import fnnet
@@ -46,22 +45,3 @@ def space():
 def swept(sweep_flowers, space):
     """Three trials of two seeds."""
     return sweep_flowers(space, trials=3, seeds=2)
-
-
-@pytest.fixture(scope="session")
-def same():
-    """Asserts that two trees have bitwise equal leaves."""
-
-    def check(a, b):
-        def plain(leaf):
-            is_key = hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-            return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
-
-        assert jax.tree.structure(a) == jax.tree.structure(b)
-        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-            x, y = plain(x), plain(y)
-            assert x.dtype == y.dtype
-            assert x.shape == y.shape
-            assert x.tobytes() == y.tobytes(), f"{x} is not {y}"
-
-    return check
