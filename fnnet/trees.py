@@ -61,7 +61,7 @@ def is_finite(tree: PyTree) -> Array:
 
 
 def tree_branch(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
-    """Chooses as `tree_where` does, by a branch, which only copies: for choices that are made now and then.
+    """Chooses as `tree_where` does, by a branch, which only copies.
 
     A choice without a branch is quick where it is fused with what is chosen from, and a loop more to compile for each
     leaf where it is not.

@@ -12,12 +12,12 @@ import jax
 from fnnet.data import Dataset
 from fnnet.errors import DivergenceWarning, StructureError
 from fnnet.sweeps.campaign import Campaign
-from fnnet.sweeps.generations import Scheduler
 from fnnet.sweeps.ledger import Ledger
 from fnnet.sweeps.plans import Plan, make_plan
 from fnnet.sweeps.preparing import prepare
 from fnnet.sweeps.request import request
 from fnnet.sweeps.results import Sweep
+from fnnet.sweeps.schedulers import Scheduler
 from fnnet.sweeps.space import Dimension
 from fnnet.train.driving import interruption
 from fnnet.train.learner import Learner

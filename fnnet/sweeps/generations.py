@@ -13,7 +13,7 @@ from fnnet.sweeps.book import Book, Part, RunId
 from fnnet.sweeps.drawing import Trial, descend
 from fnnet.sweeps.schedulers import ALL, Decisions, Scheduler
 from fnnet.sweeps.work import SCHEDULING, Work
-from fnnet.train.state import RUNNING, STOPPED_EARLY, Best, Stall
+from fnnet.train.state import FINISHED, STOPPED_EARLY, Best, Stall
 from fnnet.types import Array
 
 
@@ -189,7 +189,7 @@ def _copied(book: Book, work: Work, pairs: list[tuple[RunId, RunId]], generation
     sources, runs = map(list, zip(*pairs, strict=True))
     states, seen = book.stacked(sources), np.array([book.evaluations(run) for run in runs])
     worst: Any = np.full(len(runs), work.monitor.worst, states.best.score.dtype)
-    status = np.full(len(runs), RUNNING, np.int32)
+    status = np.full(len(runs), FINISHED, np.int32)  # where the others are, which have all been evaluated
     none: Any = np.zeros(len(runs), states.stall.evaluations.dtype)
     states = states._replace(
         status=status,

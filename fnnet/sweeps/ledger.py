@@ -24,7 +24,7 @@ from fnnet.sweeps.costs import Cost
 from fnnet.sweeps.generations import Generation
 from fnnet.sweeps.request import difference
 from fnnet.sweeps.results import Sweep
-from fnnet.train.files import read_tensors, write_atomically
+from fnnet.train.files import first_other, read_tensors, write_atomically
 from fnnet.train.state import RUNNING, TrainState
 from fnnet.trees import flatten_with_names, unflatten_from_names
 
@@ -241,7 +241,12 @@ def _part(tensors: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Part:
 def _reader(path: Path, like: Callable[[], TrainState]) -> Callable[[], TrainState]:
     def read() -> TrainState:
         tensors, _ = read_tensors("sweep", path)
-        return unflatten_from_names({"state": like()}, tensors)["state"]
+        structure = {"state": like()}
+        saved = {name: values[0] for name, values in tensors.items() if name.startswith("state/")}
+        if other := first_other(saved, flatten_with_names(structure)):
+            name, there, right = other
+            raise FileError("sweep", f"{path} has {there} at {name} of a run, which has {right}. Choose another out=.")
+        return unflatten_from_names(structure, tensors)["state"]
 
     return read
 

@@ -91,12 +91,12 @@ class Packs:
         """
         book, period = self.host.book, self.work.period
 
-        def place(run: RunId) -> int:
+        def phase_of(run: RunId) -> int:
             return period - 1 if book.waits(run, until[run]) else book.step(run) % period
 
         self._widest = max(self._widest, self.lanes.room(len(until), self.at_once))
-        for phase in [*sorted({place(run) for run in until} - {0}), 0]:
-            waiting = [run for run in until if place(run) == phase and book.goes_on(run, until[run])]
+        for phase in [*sorted({phase_of(run) for run in until} - {0}), 0]:
+            waiting = [run for run in until if phase_of(run) == phase and book.goes_on(run, until[run])]
             flying: list[RunId] = []
             while (waiting or flying) and not self.host.interrupted():
                 room = self.at_once - len(flying)
@@ -106,9 +106,10 @@ class Packs:
                 except jax.errors.JaxRuntimeError as error:
                     if "RESOURCE_EXHAUSTED" not in str(error) or not self._take_less(len(flying)):
                         raise
-                    # What was in flight begins again where the book has it; every draw comes from a key, so that it
-                    # ends the same.
-                    flying, waiting = [], flying + waiting
+                    # All begin again where the book has them, which may be elsewhere between two evaluations than
+                    # before; every draw comes from a key, so that they end the same.
+                    going = {run: steps for run, steps in until.items() if book.goes_on(run, steps)}
+                    return self.train(going, generation)
                 if phase:
                     flying = []
 
@@ -129,7 +130,7 @@ class Packs:
     ) -> list[RunId]:  # fmt: skip
         """Trains these runs until enough of them have ended, and gives those that go on.
 
-        ``phase`` is where they stand after an evaluation, ``waiting`` says whether others wait for room.
+        ``phase`` is where they stand between two evaluations, ``waiting`` says whether others wait for room.
         """
         work, book, lanes = self.work, self.host.book, self.lanes
         placement = Placement(lanes, len(runs), self._widest)

@@ -16,7 +16,7 @@ import numpy as np
 from fnnet._version import __version__
 from fnnet.errors import FileError, FnnetWarning, HyperparameterError
 from fnnet.train.every import Every
-from fnnet.train.files import first_difference, read_tensors, write_atomically
+from fnnet.train.files import first_difference, first_other, read_tensors, write_atomically
 from fnnet.train.state import TrainState
 from fnnet.trees import flatten_with_names, unflatten_from_names
 
@@ -126,15 +126,12 @@ class Checkpoints:
         if difference:
             raise FileError("fit", f"{path} belongs to another run: {difference}. Choose another checkpoint=.")
         structure = {"state": _without_key(like)}
-        for name, leaf in flatten_with_names(structure).items():
-            found = tensors.get(name)
-            if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
-                said = "nothing" if found is None else f"{found.dtype}{list(found.shape)}"
-                raise FileError(
-                    "fit", f"{path} has {said} at {name}, where the run has {leaf.dtype}{list(leaf.shape)}."
-                )
+        saved = {name: value for name, value in tensors.items() if name.startswith("state/")}
+        if other := first_other(saved, flatten_with_names(structure)):
+            name, there, right = other
+            raise FileError("fit", f"{path} has {there} at {name}, where the run has {right}.")
         # Put there and not converted, which would compile a program for each shape.
-        arrays = {name: jax.device_put(value) for name, value in tensors.items() if name.startswith("state/")}
+        arrays = {name: jax.device_put(value) for name, value in saved.items()}
         state = unflatten_from_names(structure, arrays)["state"]
         key = jax.random.wrap_key_data(state.key, impl=facts["key"])
         rows = {name.removeprefix("history/"): v for name, v in tensors.items() if name.startswith("history/")}

@@ -7,6 +7,7 @@ import os
 import re
 import uuid
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,14 +181,22 @@ def _structure(description: str) -> str:
     return re.sub(r"-?\d+\.\d*(e[-+]?\d+)?|-?\d+e[-+]?\d+|nan|inf", "#", description)
 
 
-def _check_same(path: Any, wanted: dict[str, Any], found: dict[str, Any], saved: str, given: str) -> None:
-    """Raises, naming the first difference, unless file and model have the same parameters."""
-    for name in list(wanted) + list(found):
+def first_other(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """The first array that is not as wanted: its name, what was found and what was wanted, in words."""
+    for name in [*wanted, *found]:
         file, model = found.get(name), wanted.get(name)
         if file is None or model is None or file.shape != model.shape or file.dtype != model.dtype:
-            said = ["nothing" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}" for leaf in (file, model)]
-            raise FileError(
-                "load",
-                f"{path} holds another model: at {name} the file has {said[0]} and the model {said[1]}. "
-                f"The file was saved from {saved}; the learner given is {given}.",
-            )
+            there, right = ("nothing" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}" for leaf in (file, model))
+            return name, there, right
+    return None
+
+
+def _check_same(path: Any, wanted: dict[str, Any], found: dict[str, Any], saved: str, given: str) -> None:
+    """Raises, naming the first difference, unless file and model have the same parameters."""
+    if other := first_other(found, wanted):
+        name, there, right = other
+        raise FileError(
+            "load",
+            f"{path} holds another model: at {name} the file has {there} and the model {right}. "
+            f"The file was saved from {saved}; the learner given is {given}.",
+        )

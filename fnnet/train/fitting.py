@@ -168,7 +168,7 @@ def fit(
         interruption = stack.enter_context(interrupted_by([signal.SIGINT] + ([signal.SIGTERM] if folder else [])))
         begun = _begin(compiled, numbers, key, spec, folder, resume)
         done = int(begun.state.step)
-        _check_begun(done, steps, per_epoch, folder, agree)
+        _check_begun(begun.state, steps, per_epoch, folder, agree)
         state = begun.state if placement is None else placement.place(begun.state)
         record, began = Record(begun.rows, begun.steps), time.perf_counter() - begun.seconds
         checked = None if validation is None else place(on_device(validation))
@@ -245,20 +245,23 @@ def _begin(
 
 
 def _check_begun(
-    done: int, steps: int, per_epoch: int, folder: Checkpoints | None, agree: Callable[[int], int]
+    begun: TrainState, steps: int, per_epoch: int, folder: Checkpoints | None, agree: Callable[[int], int]
 ) -> None:
-    """Raises unless every process begins at the same step, which is not beyond the last."""
+    """Raises unless every process begins at the same step, from which the last one with its evaluation can be had."""
     if folder is None:
         return
+    done = int(begun.step)
     if agree(done) != -agree(-done):
         raise FileError(
             "fit", f"the processes find different states in {folder.folder}. They have to share the folder."
         )
-    if done > steps:
+    # On its way to a later end it was not evaluated where this one would be, unless a period ended there.
+    passed = done == steps and int(begun.status) == RUNNING and float(begun.tally.weight) > 0
+    if done > steps or passed:
         raise HyperparameterError(
             "fit",
-            f"epochs is {steps // per_epoch}, but the run in {folder.folder} has done {done / per_epoch:g} already. "
-            f"Ask for more, or load best.safetensors.",
+            f"epochs is {steps // per_epoch}, but the run in {folder.folder} has done {done / per_epoch:g} already"
+            f"{' without an evaluation there' if passed else ''}. Ask for more, or load best.safetensors.",
         )
 
 

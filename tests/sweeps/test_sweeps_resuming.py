@@ -1,16 +1,20 @@
 """A sweep that goes on: killed, grown, with lanes refilled, with too little memory, with draws in common."""
 
 import functools
+import itertools
 import json
 import signal
 import subprocess
 import sys
 
 import jax
+import numpy as np
 import pandas as pd
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save as to_bytes
 
-from fnnet import errors, hp
+from fnnet import errors, hp, schedulers
 from fnnet.sweeps import ledger, packs
 from fnnet.sweeps.book import Book
 from fnnet.train import driving
@@ -85,6 +89,15 @@ def test_law_10_a_killed_sweep_that_is_called_again_has_the_same_table(
     assert number > 2
 
 
+@pytest.fixture
+def usual_interrupt():
+    """What Ctrl-C does in a test that presses it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("usual_interrupt")
 def test_law_10_runs_that_wait_for_their_last_evaluation_go_on(sweep_flowers, space, tmp_path, monkeypatch, same):
     """Interrupted after every step, also after those at which a run has done all of its own but is not evaluated."""
     monkeypatch.setattr(packs, "drive", functools.partial(driving.drive, limit=lambda done: 1))
@@ -92,7 +105,6 @@ def test_law_10_runs_that_wait_for_their_last_evaluation_go_on(sweep_flowers, sp
     whole, waited = sweep_flowers(space, **arguments), False
     lasts = (whole.table["epochs"] * 4).astype(int).tolist()
     monkeypatch.setattr(Progress, "update", lambda *_, **__: signal.raise_signal(signal.SIGINT))
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     for _ in range(4 * max(lasts)):
         swept = sweep_flowers(space, **arguments, out=tmp_path)
         book = swept._trained.book
@@ -100,9 +112,27 @@ def test_law_10_runs_that_wait_for_their_last_evaluation_go_on(sweep_flowers, sp
         waited |= any(map(book.waits, runs, lasts))
         if (swept.table["status"] == "finished").all():
             break
-    signal.signal(signal.SIGINT, before)
+    else:
+        pytest.fail("it never ended")
     assert waited
     assert_same(swept, whole, same)
+
+
+def test_law_10_copies_of_runs_that_have_ended_have_ended(sweep_flowers, space, tmp_path, kill, same):
+    """A population whose last rung is between two evaluations, killed after each writing."""
+    population = schedulers.population_based(every=1, exploit=0.25)
+    arguments = {"trials": 4, "epochs": 5, "evaluate_every": "7 steps", "scheduler": population}
+    whole = sweep_flowers(space, **arguments)
+    assert any(parent != [trial] for trial, parent in enumerate(whole.rungs[-1]["parents"]))
+    assert (whole.table["status"] == "finished").all()
+    for name in ("train/loss", "validation/loss"):
+        assert np.isfinite(whole.history[name]).all()
+    for number in range(1, 6):
+        kill(number)
+        with pytest.raises(Killed):
+            sweep_flowers(space, **arguments, out=tmp_path / str(number))
+        kill(0)
+        assert_same(sweep_flowers(space, **arguments, out=tmp_path / str(number)), whole, same)
 
 
 def test_more_trials_seeds_and_epochs_go_on_with_what_there_is(sweep_flowers, space, tmp_path, same):
@@ -159,6 +189,19 @@ def test_a_second_process_is_refused_while_the_first_is_at_work(sweep_flowers, s
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
 
 
+def test_a_state_of_another_structure_is_named(sweep_flowers, space, tmp_path):
+    """As another version of the library might have left it."""
+    sweep_flowers(space, trials=3, seeds=2, out=tmp_path)
+    for file in (tmp_path / "runs").iterdir():
+        with safe_open(file, framework="numpy") as saved:
+            header = saved.metadata()
+            tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
+        del tensors["state/tally/loss"]
+        file.write_bytes(to_bytes(tensors, header))
+    with pytest.raises(errors.FileError, match=r"has nothing at state/tally/loss of a run, which has float32\[\]"):
+        sweep_flowers(space, trials=3, seeds=2, epochs=4, out=tmp_path)
+
+
 def test_a_damaged_file_of_runs_is_named_and_its_runs_are_trained_again(sweep_flowers, space, tmp_path, same):
     whole = sweep_flowers(space, trials=3, seeds=2, out=tmp_path)
     file = next((tmp_path / "runs").iterdir())
@@ -194,6 +237,27 @@ def test_lanes_are_refilled_and_change_nothing(sweep_flowers, space, same, at_mo
     runs, updates = whole.table["epochs"].to_numpy() * 4, few.cost["updates"].sum()
     assert updates == runs.sum()
     assert few.cost["finished"].iloc[0] < 0.5
+
+
+def test_runs_that_were_entered_between_two_evaluations_go_on_without_memory(
+    sweep_flowers, space, same, monkeypatch, tmp_path
+):
+    """Each call is entered; the fourth, which is in the midst of a period, finds no memory."""
+    arguments = {"trials": 4, "epochs": 4, "evaluate_every": "7 steps", "devices": jax.devices()[:1]}
+    whole = sweep_flowers(space, **arguments)
+    monkeypatch.setattr(ledger, "SECONDS", 0.0)
+    calls = itertools.count(1)
+
+    def drive(advance, state, **others):
+        def advanced(*call):
+            if next(calls) == 4:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+            return advance(*call)
+
+        return driving.drive(advanced, state, **others, limit=lambda done: 3)
+
+    monkeypatch.setattr(packs, "drive", drive)
+    assert_same(sweep_flowers(space, **arguments, out=tmp_path), whole, same)
 
 
 @pytest.mark.exhaustive  # compiles programs of its own

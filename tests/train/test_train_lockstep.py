@@ -87,7 +87,7 @@ def test_what_a_lane_tells_that_waits_for_the_end_of_its_period_does_not_depend_
     beside = [[6, 6, 6, 6, 6], [6, 7, 8, 8, 8], [6, 5, 7, 1, 8]]
     norms = [advance(calm, states, 0, 8, jnp.asarray(until))[1]["gradient_norm"][0, 1] for until in beside]
     assert len({float(norm) for norm in norms}) == 1
-    assert np.isfinite(norms[0])
+    assert norms[0] > 0
 
 
 def test_lanes_may_do_different_numbers_of_steps(lanes):

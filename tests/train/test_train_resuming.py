@@ -11,7 +11,7 @@ import pytest
 
 import fnnet
 from fnnet import data, losses, nn, optim
-from fnnet.errors import DivergenceWarning, FileError
+from fnnet.errors import DivergenceWarning, FileError, HyperparameterError
 from fnnet.train import driving, feeding
 from fnnet.train.identity import code
 
@@ -77,6 +77,17 @@ def test_a_run_that_diverged_stays_so(tmp_path, flowers, same):
             runs.append(fnnet.fit(learner, flowers[0], **call, **folder))
     same(whole(runs[1]), whole(runs[0]))
     same(whole(runs[2]), whole(runs[0]))
+
+
+def test_a_run_cannot_end_where_it_passed_without_an_evaluation(tmp_path, flowers):
+    learner = fnnet.Learner(nn.dense(3), losses.softmax_cross_entropy, optim.adam(0.05))
+    call = {"batch_size": 5, "key": jax.random.key(0), "evaluate_every": "7 steps", "progress": False}
+    fnnet.fit(learner, flowers[0], epochs=5, checkpoint=tmp_path, every="12 steps", keep=9, **call)
+    for path in tmp_path.glob("step-*"):
+        if int(path.stem.removeprefix("step-")) > 12:
+            path.unlink()
+    with pytest.raises(HyperparameterError, match=r"epochs is 3, but .* has done 3 already without an evaluation"):
+        fnnet.fit(learner, flowers[0], epochs=3, checkpoint=tmp_path, resume=True, **call)
 
 
 @pytest.mark.exhaustive
