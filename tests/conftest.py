@@ -28,7 +28,7 @@ if "FNNET_TEST_PROGRAMS" not in os.environ:
     CREATED = Path(tempfile.mkdtemp(prefix="fnnet-programs-"))
     os.environ["FNNET_TEST_PROGRAMS"] = str(CREATED)
 jax.config.update("jax_compilation_cache_dir", os.environ["FNNET_TEST_PROGRAMS"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
