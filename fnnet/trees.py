@@ -45,7 +45,7 @@ def safe_divide(a: Array, b: Array) -> Array:
 def squared_norm(tree: PyTree) -> Array:
     """Σ x² over every element of every leaf, in at least float32; 0 for an empty tree."""
     leaves = jax.tree.leaves(tree)
-    dtype = max((wide(leaf.dtype) for leaf in leaves), key=lambda d: d.itemsize, default=jnp.zeros(()).dtype)
+    dtype = max((wide(leaf.dtype) for leaf in leaves), key=lambda d: d.itemsize, default=jnp.result_type(float))
     return sum((jnp.sum(jnp.square(leaf.astype(dtype))) for leaf in leaves), start=jnp.zeros((), dtype))
 
 

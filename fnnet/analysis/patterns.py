@@ -59,7 +59,7 @@ def activation_pattern(
             f"x[:, None], for a single example x[None, :].",
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jnp.zeros(()).dtype)
+        x = x.astype(jnp.result_type(float))
     state = state_of(where, layer, model_state, x)
     check_parameters(where, params, state)
     numbers, skeleton = split(layer)

@@ -111,7 +111,7 @@ def _representations(where: str, *models: Any) -> list[dict[str, Array]]:
                 )
             if is_concrete(values) and not np.isfinite(np.asarray(values)).all():
                 raise DataError(where, f"{name!r} holds NaN or infinity.")
-            dtype = wide(values.dtype) if jnp.issubdtype(values.dtype, jnp.floating) else jnp.zeros(()).dtype
+            dtype = wide(values.dtype) if jnp.issubdtype(values.dtype, jnp.floating) else jnp.result_type(float)
             model[name] = values.astype(dtype).reshape(values.shape[0], -1)
     return found
 

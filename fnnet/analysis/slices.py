@@ -81,7 +81,7 @@ def loss_slice(
     for name, end in (("low", low), ("high", high)):
         if jnp.shape(end) not in ((), (count,)):
             raise ShapeError("loss_slice", f"{name} has shape {jnp.shape(end)}, but it is a number or ({count},).")
-        ends.append(jnp.broadcast_to(jnp.asarray(end, jnp.zeros(()).dtype), (count,)))
+        ends.append(jnp.broadcast_to(jnp.asarray(end, jnp.result_type(float)), (count,)))
     return _slice(objective, params, directions, *ends, points, at_once)
 
 

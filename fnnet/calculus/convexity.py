@@ -160,7 +160,7 @@ def is_positive_semidefinite(matrix: Array, *, tol: Scalar | None = None) -> Arr
     matrix = jnp.asarray(matrix)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or matrix.shape[-1] == 0:
         raise ShapeError(where, f"matrix has shape {matrix.shape}, but (…, n, n) is needed. Flatten the point first.")
-    dtype = wide(matrix.dtype) if jnp.issubdtype(matrix.dtype, jnp.floating) else jnp.zeros(()).dtype
+    dtype = wide(matrix.dtype) if jnp.issubdtype(matrix.dtype, jnp.floating) else jnp.result_type(float)
     matrix = matrix.astype(dtype)
     eps, other = float(jnp.finfo(dtype).eps), jnp.swapaxes(matrix, -1, -2)
     if is_concrete(matrix):

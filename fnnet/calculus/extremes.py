@@ -131,7 +131,7 @@ def extreme_curvatures(
         )
         return ends, value
 
-    found, value = jax.jit(run)(params, jnp.asarray(tol, jnp.zeros(()).dtype), key)
+    found, value = jax.jit(run)(params, jnp.asarray(tol, jnp.result_type(float)), key)
     check_value(where, value)
     return found
 

@@ -120,7 +120,7 @@ def _numbers(where: str, name: str, x: Any) -> Array:
     except (TypeError, ValueError) as error:
         raise StructureError(where, f"{name} is {x!r}, which is not an array of numbers.") from error
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jnp.zeros(()).dtype)
+        x = x.astype(jnp.result_type(float))
     return x.astype(wide(x.dtype))
 
 

@@ -103,7 +103,7 @@ def gathered(data: Dataset, rows: Any) -> Dataset:
 
 def counted(batch: Dataset, inside: Any) -> Dataset:
     """A batch whose rows outside have the weight 0."""
-    weights = inside.astype(jnp.zeros(()).dtype)
+    weights = inside.astype(jnp.result_type(float))
     if batch.weights is not None:
         weights = inside.astype(batch.weights.dtype) * batch.weights
     return Dataset(batch.inputs, batch.targets, weights, batch.about)

@@ -94,7 +94,7 @@ def counted(weights: Any, *arrays: Array) -> tuple[Array, ...]:
 
 def value_dtype(x: Array) -> Any:
     """The dtype to compute in with numbers like ``x``: at least float32, also for whole numbers."""
-    return wide(x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else jnp.zeros(()).dtype
+    return wide(x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else jnp.result_type(float)
 
 
 def paired(where: str, predictions: Any, targets: Any, weights: Any) -> tuple[Array, Array]:

@@ -96,7 +96,7 @@ def laplace_prior(strength: Scalar, mask: Mask = None) -> Prior:
 
     def prior(params: PyTree) -> Array:
         leaves = jax.tree.leaves(masked("laplace_prior", params, mask))
-        dtype = max((wide(leaf.dtype) for leaf in leaves), key=lambda d: d.itemsize, default=jnp.zeros(()).dtype)
+        dtype = max((wide(leaf.dtype) for leaf in leaves), key=lambda d: d.itemsize, default=jnp.result_type(float))
         total: Any = sum((magnitude(leaf.astype(dtype)).sum() for leaf in leaves), start=jnp.zeros((), dtype))
         return -jnp.asarray(strength, dtype) * total
 

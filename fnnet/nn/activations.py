@@ -44,7 +44,7 @@ def _prepared(where: str, name: str, value: Scalar, x: Any, **interval: Any) -> 
 
 def _floats(x: Any) -> Array:
     x = jnp.asarray(x)
-    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.zeros(()).dtype)
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
 
 
 def identity(x: Array) -> Array:

@@ -71,7 +71,7 @@ def orthogonal(scale: Scalar = 1.0, column_axis: int = -1) -> Any:
     draw = _jax.orthogonal(scale, column_axis)
 
     def init(key: Array, shape: Any, dtype: Any = None) -> Array:
-        dtype = jnp.zeros(()).dtype if dtype is None else dtype
+        dtype = jnp.result_type(float) if dtype is None else dtype
         return draw(key, shape, wide(dtype)).astype(dtype)
 
     return init
@@ -97,7 +97,7 @@ def symmetric_uniform(limit: Scalar) -> Any:
     check_number("symmetric_uniform", "limit", limit, low=0.0, low_open=True)
 
     def init(key: Array, shape: Any, dtype: Any = None) -> Array:
-        dtype = jnp.zeros(()).dtype if dtype is None else dtype
+        dtype = jnp.result_type(float) if dtype is None else dtype
         return jnp.asarray(limit, dtype) * jax.random.uniform(key, shape, dtype, -1.0, 1.0)
 
     return init

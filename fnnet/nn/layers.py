@@ -18,7 +18,7 @@ from fnnet.types import Array, PyTree
 
 def parameter_dtype(x: Any) -> Any:
     """The dtype of the parameters for inputs like ``x``: theirs if it is a float, else the default float."""
-    return x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.zeros(()).dtype
+    return x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.result_type(float)
 
 
 _HE_NORMAL = initializers.he_normal()

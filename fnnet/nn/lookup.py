@@ -62,7 +62,7 @@ def embedding(vocabulary: int, width: int, *, embedding_init: Any = _STANDARD_NO
     def init(key: Array, x: Any) -> tuple[PyTree, PyTree]:
         check_key("embedding", key)
         check_ids(x)
-        return {"embedding": embedding_init(key, (vocabulary, width), jnp.zeros(()).dtype)}, ()
+        return {"embedding": embedding_init(key, (vocabulary, width), jnp.result_type(float))}, ()
 
     def apply(params: PyTree, state: PyTree, x: Array, *, key: Any = None, train: bool = False) -> tuple[Array, PyTree]:
         check_ids(x)

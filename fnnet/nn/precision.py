@@ -74,4 +74,4 @@ def _cast(tree: PyTree, dtype: Any) -> PyTree:
 def _widest(x: Any) -> Any:
     """The dtype of floating-point inputs, or the default one for ids."""
     found = [leaf.dtype for leaf in jax.tree.leaves(x) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return max(found, key=lambda dtype: dtype.itemsize, default=jnp.zeros(()).dtype)
+    return max(found, key=lambda dtype: dtype.itemsize, default=jnp.result_type(float))

@@ -166,7 +166,7 @@ def minimize(
         return Result(found.params, found.value, found.norm, end.step, end.status, end.trace)
 
     # One program, also for a caller who is not inside of jax.jit, instead of one a primitive.
-    return jax.jit(run)(x0, jnp.asarray(tol, jnp.zeros(()).dtype), key)
+    return jax.jit(run)(x0, jnp.asarray(tol, jnp.result_type(float)), key)
 
 
 def starting_point(where: str, x0: PyTree) -> PyTree:

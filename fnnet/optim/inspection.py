@@ -98,7 +98,7 @@ def _parts(name: str, arguments: Mapping[str, Any], state: PyTree) -> Iterator[t
 
 
 def _rate_now(name: str, rate: Any, state: PyTree) -> Array:
-    default = jnp.zeros(()).dtype
+    default = jnp.result_type(float)
     now = jnp.asarray(rate(jnp.asarray(_field(name, state, "count")).astype(default)) if callable(rate) else rate)
     return now.astype(now.dtype if jnp.issubdtype(now.dtype, jnp.floating) else default)
 

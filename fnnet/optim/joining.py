@@ -22,7 +22,7 @@ def in_dtype_of_count(count: Any, *numbers: Any) -> tuple[Array, ...]:
     """The count as a floating-point number, and the other numbers in its dtype."""
     count = jnp.asarray(count)
     floating = jnp.issubdtype(count.dtype, jnp.floating)
-    dtype = wide(count.dtype) if floating else jnp.zeros(()).dtype
+    dtype = wide(count.dtype) if floating else jnp.result_type(float)
     return count.astype(dtype), *(jnp.asarray(number, dtype) for number in numbers)
 
 

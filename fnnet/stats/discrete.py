@@ -107,7 +107,7 @@ def categorical(classes: int, concentration: Scalar = 1.0) -> Model:
 
     def closed_form(data: Any) -> dict[str, Array]:
         ids = sample(data)
-        counts = jnp.bincount(ids, length=classes).astype(jnp.zeros(()).dtype)
+        counts = jnp.bincount(ids, length=classes).astype(jnp.result_type(float))
         seen_before = jnp.asarray(concentration, counts.dtype) - 1
         return {"probabilities": (counts + seen_before) / (ids.shape[0] + classes * seen_before)}
 

@@ -14,7 +14,7 @@ from fnnet.sweeps.costs import Cost
 from fnnet.sweeps.lanes import Lanes, Placement
 from fnnet.sweeps.planning import Group
 from fnnet.sweeps.programs import group_programs
-from fnnet.sweeps.work import Work
+from fnnet.sweeps.work import Keys, Work
 from fnnet.train.driving import drive
 from fnnet.train.history import Record
 from fnnet.train.programs import Programs
@@ -64,7 +64,7 @@ class Packs:
     """
 
     def __init__(self, group: Group, work: Work, lanes: Lanes, at_once: int, host: Host) -> None:
-        self.work, self.host = work, host
+        self.work, self.host, self._keys = work, host, Keys(work)
         self.cost = Cost()
         self.settled = not lanes.others
         self.assign(group)
@@ -79,7 +79,7 @@ class Packs:
         """Computes lanes in this way from now on."""
         work = self.work
         self.lanes, self.at_once = lanes, at_once
-        self.programs: Programs = group_programs(self.group.build, work.batch_size, work.monitor, lanes, work.period)
+        self.programs: Programs = group_programs(self.group.build, work.batch_size, work.monitor, work.roots, lanes, work.period)
         self._widest = 0
         self._pace: dict[int, float] = {}
 
@@ -210,12 +210,16 @@ class Packs:
     def _states(self, runs: list[RunId], columns: Any, placement: Placement) -> TrainState:
         """The states of these runs on the devices: new ones, or as the book has them."""
         book = self.host.book
-        keys = self.lanes.place(self.work.keys(placement.put(np.array(runs, np.uint32))), lanes=True)
+        root = self.work.key
         if not any(run in book for run in runs):
-            inputs = self.work.train.inputs
-            return self.programs.init(placement.active, columns, keys, np.zeros((1, *inputs.shape[1:]), inputs.dtype))
+            x = self.work.train.inputs
+            numbers, x = placement.put(np.array(runs, np.uint32)), np.zeros((1, *x.shape[1:]), x.dtype)
+            state = self.programs.init(placement.active, columns, numbers, root, x)
+            self._keys.learn(runs, placement.get(jax.random.key_data(state.key)))
+            return state
         self._begin([run for run in runs if run not in book])
         state = placement.put(book.stacked(runs))
+        keys = jax.random.wrap_key_data(placement.put(self._keys.words(runs)), impl=jax.random.key_impl(root))
         return state._replace(status=placement.put(np.full(len(runs), RUNNING, np.int32)), key=keys)
 
     def _begin(self, runs: list[RunId]) -> None:

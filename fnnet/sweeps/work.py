@@ -78,46 +78,62 @@ class Work(NamedTuple):
         steps = -(-epochs * self.per_epoch // self.period) * self.period
         return min(steps, self.most_steps(trial))
 
+    @property
+    def roots(self) -> Roots:
+        """How the runs come by their root keys."""
+        return Roots(self.folds is not None, self.share)
+
     def keys(self, runs: Any) -> Array:
         """The root keys of runs, (runs, 3) whole numbers."""
-        return root_keys(self.key, np.asarray(runs, np.uint32), self.folds is not None, self.share)
+        return _jitted(self.roots, jax.default_backend())(self.key, np.asarray(runs, np.uint32))
 
 
-def root_keys(key: Array, runs: Any, folded: bool = False, share: Sequence[str] = ()) -> Array:
-    """The root key of each run: ``fold_in(fold_in(key, trial), seed)``, and the fold folded in last if there are some.
+class Keys:
+    """The root keys of runs as words of NumPy: as the program made them that began a run, or worked out on demand."""
 
-    Args:
-        key: of the sweep.
-        runs: (runs, 3), trial, seed and fold of each.
-        folded: whether there are folds.
-        share: what the trials draw in common; a run then has a key for each purpose of `fnnet.draws`, and those that
-            are shared do not know the trial.
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._words: dict[tuple[int, int, int], np.ndarray] = {}
 
-    Returns:
-        Keys (runs,), or (runs, purposes).
+    def learn(self, runs: Sequence[tuple[int, int, int]], words: np.ndarray) -> None:
+        """Keeps what is known of these runs, so that no program for their keys has to be compiled."""
+        self._words.update(zip(runs, words, strict=True))
+
+    def words(self, runs: Sequence[tuple[int, int, int]]) -> np.ndarray:
+        """The words of each run's keys, (runs, …)."""
+        if not all(run in self._words for run in runs):
+            self.learn(runs, np.asarray(jax.random.key_data(self._work.keys(runs))))
+        return np.stack([self._words[run] for run in runs])
+
+
+class Roots(NamedTuple):
+    """The root key of a run: ``fold_in(fold_in(key, trial), seed)``, and the fold folded in last if there are some.
+
+    With ``share``, what the trials draw in common, a run has a key for each purpose of `fnnet.draws`, (purposes,); those
+    that are shared do not know the trial.
     """
-    return _jitted(jax.default_backend())(key, runs, folded, tuple(share))
 
+    folded: bool = False
+    share: tuple[str, ...] = ()
 
-@functools.cache
-def _jitted(platform: str) -> Any:
-    # Whole numbers come out the same at any level.
-    return jax.jit(_root_keys, static_argnums=(2, 3), compiler_options=quickly(platform, level=0))
-
-
-def _root_keys(key: Array, runs: Array, folded: bool, share: Sequence[str]) -> Array:
-    def root(trial: Any, seed: Any, fold: Any) -> Array:
-        own = jax.random.fold_in(jax.random.fold_in(key, trial), seed)
-        return jax.random.fold_in(own, fold) if folded else own
-
-    def roots(run: Array) -> Array:
-        own = root(*run)
-        if not share:
+    def __call__(self, key: Array, run: Array) -> Array:
+        """From the key of a sweep and a run: the numbers of trial, seed and fold, (3,) uint32."""
+        trial, *rest = run
+        own = self._of(key, trial, *rest)
+        if not self.share:
             return own
-        common, shared = root(SHARED, *run[1:]), {purpose for name in share for purpose in SHAREABLE[name]}
+        common, shared = self._of(key, SHARED, *rest), {p for name in self.share for p in SHAREABLE[name]}
         return jnp.stack([common if purpose in shared else own for purpose in range(draws.PURPOSES)])
 
-    return jax.vmap(roots)(runs)
+    def _of(self, key: Array, trial: Any, seed: Any, fold: Any) -> Array:
+        own = jax.random.fold_in(jax.random.fold_in(key, trial), seed)
+        return jax.random.fold_in(own, fold) if self.folded else own
+
+
+@functools.lru_cache(maxsize=64)
+def _jitted(roots: Roots, platform: str) -> Any:
+    # Whole numbers come out the same at any level.
+    return jax.jit(jax.vmap(roots, in_axes=(None, 0)), compiler_options=quickly(platform, level=0))
 
 
 def check_share(share: Any) -> tuple[str, ...]:

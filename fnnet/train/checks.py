@@ -126,7 +126,7 @@ def check_fit(
                 inputs, targets = _transformed(where, learner.transform, key, Dataset(inputs, targets))
             predictions = jax.eval_shape(outputs, params, state, inputs, key)
             jax.eval_shape(learner.loss, predictions, targets)
-            weights: Any = jax.ShapeDtypeStruct(inputs.shape[:1], jnp.zeros(()).dtype)
+            weights: Any = jax.ShapeDtypeStruct(inputs.shape[:1], jnp.result_type(float))
             for function in learner.metrics.values():
                 jax.eval_shape(as_metric(function).sums, predictions, targets, weights)
             check_classes(where, learner.loss, predictions, data)
@@ -137,7 +137,7 @@ def check_fit(
 
 def _transformed(where: str, transform: Any, key: Any, batch: Dataset) -> tuple[Any, Any]:
     """Inputs and targets after the transform of a short batch, which has weights."""
-    batch = dataclasses.replace(batch, weights=jax.ShapeDtypeStruct(batch.inputs.shape[:1], jnp.zeros(()).dtype))
+    batch = dataclasses.replace(batch, weights=jax.ShapeDtypeStruct(batch.inputs.shape[:1], jnp.result_type(float)))
     found = jax.eval_shape(transform, key, batch)
     hint = "Change what it is to change by dataclasses.replace(batch, inputs=…)."
     if not isinstance(found, Dataset):

@@ -68,7 +68,7 @@ def functions(
 
     def init(key: Array, x: Any) -> TrainState:
         params, model_state = model.init(draws.key_for(key, draws.INITIALISATION), x)
-        score = jnp.full((), chosen.worst, jnp.zeros(()).dtype)
+        score = jnp.full((), chosen.worst, jnp.result_type(float))
         # Copies, so that no buffer is there twice and the state can be donated.
         best = jax.tree.map(jnp.copy, (params, model_state))
         return TrainState(

@@ -50,7 +50,7 @@ def evaluated(
         begin = jnp.minimum(index * size, examples - size)
         batch = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(jnp.asarray(x), begin, size), data)
         # Rows that the part before has counted already do not count again.
-        fresh = (begin + jnp.arange(size) >= index * size).astype(jnp.zeros(()).dtype)
+        fresh = (begin + jnp.arange(size) >= index * size).astype(jnp.result_type(float))
         return sums(batch, fresh)
 
     def add(total: dict[str, PyTree], index: Array) -> tuple[dict[str, PyTree], dict[str, PyTree]]:

@@ -226,7 +226,7 @@ def fit(
         raise SystemExit(128 + signal.SIGTERM)
     if int(state.status) == RUNNING and not driven.interrupted:
         status = STOPPED_EARLY if driven.stopped else FINISHED
-        state = state._replace(status=jnp.full((), status, jnp.int32))
+        state = state._replace(status=jax.device_put(np.int32(status)))
     return _told(made(_with_best(state, chosen), record, seconds, driven.compile_seconds))
 
 
@@ -241,7 +241,7 @@ def _begin(
         saved = folder.latest(jax.eval_shape(compiled.init, numbers, key, x))
         if saved is not None:
             return saved
-    return Saved(compiled.init(numbers, key, jnp.zeros(x.shape, x.dtype)), {}, np.zeros(0, np.int64), 0.0)
+    return Saved(compiled.init(numbers, key, np.zeros(x.shape, x.dtype)), {}, np.zeros(0, np.int64), 0.0)
 
 
 def _check_begun(

@@ -139,5 +139,9 @@ def training(learner: Learner, *, batch_size: int | None = None, monitor: str | 
 
 def on_device(data: Dataset) -> Dataset:
     """The arrays of a dataset alone, on the default device: names would only make JAX compile again."""
-    weights = None if data.weights is None else jnp.asarray(data.weights)
-    return Dataset(jnp.asarray(data.inputs), jnp.asarray(data.targets), weights)
+
+    def put(x: Any) -> Any:
+        # Copied, as nobody may change them meanwhile; `jnp.asarray` would compile a program for each shape.
+        return x if isinstance(x, jax.Array) else jax.device_put(x, may_alias=False)
+
+    return Dataset(*jax.tree.map(put, (data.inputs, data.targets, data.weights)))

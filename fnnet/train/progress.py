@@ -8,13 +8,10 @@ from typing import Any
 
 
 class Progress:
-    """A tqdm bar that counts epochs, with the latest scores and steps a second; silent if not shown."""
+    """A tqdm bar that counts epochs, with the latest scores and steps a second; nothing if not shown."""
 
     def __init__(self, epochs: int, label: str, shown: bool) -> None:
-        from tqdm import tqdm
-
-        shape = "{desc} {percentage:3.0f}%|{bar:20}| epoch {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-        self._bar: Any = tqdm(total=epochs, desc=label, disable=not shown, bar_format=shape)
+        self._bar: Any = _bar(epochs, label) if shown else None
         self._label = label
 
     @classmethod
@@ -23,25 +20,38 @@ class Progress:
         return cls(0, "", False)
 
     def __enter__(self) -> Progress:
-        self._bar.set_postfix_str("compiling")
+        if self._bar is not None:
+            self._bar.set_postfix_str("compiling")
         return self
 
     def say(self, text: str) -> None:
         """Shows lines above the bar."""
-        if not self._bar.disable:
+        if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
 
     def update(self, epoch: int, scores: dict[str, float], steps_per_second: float, note: str = "") -> None:
         """Shows how far training is."""
+        if self._bar is None:
+            return
         shown = [f"{name} {value:.4g}" for name, value in scores.items()]
         self._bar.n = epoch
         self._bar.set_postfix_str(", ".join([*shown, f"{steps_per_second:,.0f} steps/s", *([note] if note else [])]))
 
     def compiled(self, seconds: float) -> None:
         """Tells the time that went into compiling."""
-        self._bar.set_description_str(f"{self._label} (compiled in {seconds:.1f} s)")
+        if self._bar is not None:
+            self._bar.set_description_str(f"{self._label} (compiled in {seconds:.1f} s)")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _bar(epochs: int, label: str) -> Any:
+    # Imported where it is shown: its first bar brings up multiprocessing, which takes longer than a short fit.
+    from tqdm import tqdm
+
+    shape = "{desc} {percentage:3.0f}%|{bar:20}| epoch {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+    return tqdm(total=epochs, desc=label, bar_format=shape)

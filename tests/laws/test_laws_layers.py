@@ -180,7 +180,7 @@ def test_outputs_and_parameters_have_the_dtype_of_the_inputs_and_state_keeps_its
         layer, key = built(case), jax.random.key(0)
         whole = case.integers is not None
         x = jax.ShapeDtypeStruct(case.shape, jnp.int32 if whole else jnp.dtype(dtype))
-        wanted = jnp.zeros(()).dtype if whole else x.dtype
+        wanted = jnp.result_type(float) if whole else x.dtype
 
         def everything(x):
             params, state = layer.init(key, x)

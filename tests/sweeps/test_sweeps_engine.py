@@ -12,7 +12,7 @@ from fnnet import data, errors, hp, losses, metrics, nn, optim
 from fnnet.sweeps.lanes import choose_lanes
 from fnnet.sweeps.planning import Build
 from fnnet.sweeps.programs import group_programs
-from fnnet.sweeps.work import root_keys
+from fnnet.sweeps.work import Roots
 from fnnet.train.learner import Monitor
 
 KEY = jax.random.key(2)
@@ -43,7 +43,8 @@ def test_a_run_of_a_sweep_is_the_fit_with_its_key_and_hyperparameters(swept, flo
 
 
 def test_keys_depend_on_trial_and_seed_alone():
-    keys = root_keys(KEY, jnp.array([(t, s, 0) for t in (5, 2) for s in range(3)], jnp.uint32))
+    runs = jnp.array([(t, s, 0) for t in (5, 2) for s in range(3)], jnp.uint32)
+    keys = jax.vmap(Roots(), in_axes=(None, 0))(KEY, runs)
     expected = [jax.random.fold_in(jax.random.fold_in(KEY, t), s) for t in (5, 2) for s in range(3)]
     np.testing.assert_array_equal(jax.random.key_data(keys), [jax.random.key_data(k) for k in expected])
 
@@ -114,7 +115,7 @@ def test_many_diverged_runs_are_counted_and_three_of_them_named(sweep_flowers):
 def test_law_7_permuted_lanes_give_permuted_results(flowers, learner, same):
     """A trial's number is part of its key, so lanes are permuted here: hyperparameters together with keys."""
     policy = choose_lanes("map", None)
-    programs = group_programs(Build(learner, ()), 5, Monitor("validation/accuracy", maximize=True), policy)
+    programs = group_programs(Build(learner, ()), 5, Monitor("validation/accuracy", maximize=True), Roots(), policy)
     train, validation = (jax.tree.map(jnp.asarray, data.Dataset(d.inputs, d.targets)) for d in flowers)
     train, validation = (policy.place(d, lanes=False) for d in (train, validation))
 
@@ -123,8 +124,8 @@ def test_law_7_permuted_lanes_give_permuted_results(flowers, learner, same):
         columns = {name: jnp.asarray(values[order], jnp.float32) for name, values in columns.items()}
         runs = jnp.stack([jnp.asarray(order, jnp.uint32), *jnp.zeros((2, 8), jnp.uint32)], axis=1)
         parts = policy.parts(8, 8)
-        columns, keys, parts, ends = policy.place((columns, root_keys(KEY, runs), parts, np.full(8, 8)), lanes=True)
-        state = programs.init(parts, columns, keys, train.inputs[:1])
+        columns, runs, parts, ends = policy.place((columns, runs, parts, np.full(8, 8)), lanes=True)
+        state = programs.init(parts, columns, runs, KEY, train.inputs[:1])
         now = np.int32(0), np.int32(8), None
         state, rows = programs.advance(parts, columns, state, None, ends, None, train, validation, *now)
         state = state._replace(key=jax.random.key_data(state.key))

@@ -99,7 +99,7 @@ def decoupled_weight_decay(
 
     def rate_now(state: DecoupledWeightDecayState) -> Array:
         if learning_rate is not None:
-            return rate(learning_rate, state.count.astype(jnp.zeros(()).dtype) + 1)
+            return rate(learning_rate, state.count.astype(jnp.result_type(float)) + 1)
         with within(where):
             return read_learning_rate(optimizer, state.inner_state)
 
@@ -183,7 +183,7 @@ def accumulate(optimizer: Any, steps: Integer) -> Optimizer:
         def act() -> tuple[PyTree, PyTree]:
             return call_update(optimizer, whole, state.inner_state, params, offered)
 
-        full = number.astype(jnp.zeros(()).dtype) >= jnp.asarray(steps, jnp.zeros(()).dtype)
+        full = number.astype(jnp.result_type(float)) >= jnp.asarray(steps, jnp.result_type(float))
         shapes = jax.eval_shape(lambda: act()[0])
         updates, inner = lax.cond(full, act, lambda: (_zeros_like(shapes), state.inner_state))
         return updates, AccumulateState(
