@@ -1,7 +1,10 @@
 """The strictest JAX that the library promises to run under; set before anything of fnnet is imported."""
 
+import contextlib
+import itertools
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -74,6 +77,35 @@ def flowers():
     inputs = rng.normal(size=(23, 3)).astype(np.float32)
     targets = (inputs[:, 0] > 0).astype(np.int32) + (inputs[:, 1] > 0).astype(np.int32)
     return data.from_arrays(inputs[:17], targets[:17]), data.from_arrays(inputs[17:], targets[17:])
+
+
+@pytest.fixture(scope="session")
+def pressing():
+    """``with pressing(method, at, times)``: Ctrl-C is pressed when the line of progress is told so for the at-th time.
+
+    With ``at=None`` every time it is.
+    """
+    from fnnet.train.progress import Progress  # after the hook above
+
+    @contextlib.contextmanager
+    def pressed(method="update", at=1, times=1):
+        calls = itertools.count(1)
+
+        def called(self, *arguments):
+            if next(calls) == at or at is None:
+                for _ in range(times):
+                    signal.raise_signal(signal.SIGINT)
+
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Progress, method, called)
+                yield
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the library keeps the signal"
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    return pressed
 
 
 @pytest.fixture(scope="session")

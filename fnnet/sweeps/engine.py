@@ -95,7 +95,7 @@ def sweep(
         HyperparameterError, StructureError, ShapeError, DataError: before anything is compiled.
 
     Warns:
-        DivergenceWarning: runs whose loss or update was not finite; the others are unaffected.
+        DivergenceWarning: runs whose loss or new parameters were not finite; the others are unaffected.
 
     >>> import jax, fnnet
     >>> from fnnet import data, hp, losses, metrics, nn, optim

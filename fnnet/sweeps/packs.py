@@ -77,9 +77,9 @@ class Packs:
 
     def use(self, lanes: Lanes, at_once: int) -> None:
         """Computes lanes in this way from now on."""
-        work = self.work
+        build, work = self.group.build, self.work
         self.lanes, self.at_once = lanes, at_once
-        self.programs: Programs = group_programs(self.group.build, work.batch_size, work.monitor, work.roots, lanes, work.period)
+        self.programs: Programs = group_programs(build, work.batch_size, work.monitor, work.roots, lanes, work.period)
         self._widest = 0
         self._pace: dict[int, float] = {}
 
@@ -209,18 +209,18 @@ class Packs:
 
     def _states(self, runs: list[RunId], columns: Any, placement: Placement) -> TrainState:
         """The states of these runs on the devices: new ones, or as the book has them."""
-        book = self.host.book
-        root = self.work.key
+        book, keys = self.host.book, self._keys
         if not any(run in book for run in runs):
             x = self.work.train.inputs
             numbers, x = placement.put(np.array(runs, np.uint32)), np.zeros((1, *x.shape[1:]), x.dtype)
+            root = keys.made_of(self.lanes.place(keys.root, lanes=False))
             state = self.programs.init(placement.active, columns, numbers, root, x)
-            self._keys.learn(runs, placement.get(jax.random.key_data(state.key)))
+            keys.learn(runs, placement.get(jax.random.key_data(state.key)))
             return state
         self._begin([run for run in runs if run not in book])
         state = placement.put(book.stacked(runs))
-        keys = jax.random.wrap_key_data(placement.put(self._keys.words(runs)), impl=jax.random.key_impl(root))
-        return state._replace(status=placement.put(np.full(len(runs), RUNNING, np.int32)), key=keys)
+        status, words = placement.put((np.full(len(runs), RUNNING, np.int32), keys.words(runs)))
+        return state._replace(status=status, key=keys.made_of(words))
 
     def _begin(self, runs: list[RunId]) -> None:
         """Enters new runs at step 0."""

@@ -24,11 +24,11 @@ def group_programs(
     """The programs of a group of trials: those of a single run, mapped over lanes.
 
     The first argument of each is how many parts of its lanes every device computes (see `Lanes.map`), the second the
-    hyperparameters. ``init(parts, hyperparameters, run, key, x)`` has by lane the numbers of its run, and for all the key
-    of the sweep: a program of their own for the keys would take as long to compile as they do here four times over.
-    ``advance(parts, hyperparameters, state, fold, until, tables, train, validation, start, steps,
-    stopping)`` has by lane the number of its fold and the step at which it ends, and for all lanes the rows of every
-    fold for training and for validation; or None.
+    hyperparameters. ``init(parts, hyperparameters, run, key, x)`` has by lane the numbers of its run, and for all the
+    key of the sweep: keys compile here in a quarter of the time that a program of their own takes. ``advance(parts,
+    hyperparameters, state, fold, until, tables, train, validation, start, steps, stopping)`` has by lane the number of
+    its fold and the step at which it ends, and for all lanes the rows of every fold for training and for validation; or
+    None.
     """
 
     def make(hyperparameters: Any) -> Training:
@@ -46,7 +46,7 @@ def group_programs(
         return lanes.map(function, mapped, kept)
 
     def init(h: Any, run: Any, key: Any, x: Any) -> Any:
-        return make(h).init(roots(key, run), x)
+        return make(h).init(roots.key(key, run), x)
 
     options = quickly(lanes.mesh.devices.flat[0].platform)
     return Programs(

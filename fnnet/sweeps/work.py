@@ -89,34 +89,45 @@ class Work(NamedTuple):
 
 
 class Keys:
-    """The root keys of runs as words of NumPy: as the program made them that began a run, or worked out on demand."""
+    """The root keys of runs as words of NumPy: as the program made them that began a run, or worked out on demand.
+
+    Words, as a key may be bound to a device; ``root`` has those of the sweep's.
+    """
 
     def __init__(self, work: Work) -> None:
         self._work = work
+        self.root = np.asarray(jax.random.key_data(work.key))
         self._words: dict[tuple[int, int, int], np.ndarray] = {}
 
     def learn(self, runs: Sequence[tuple[int, int, int]], words: np.ndarray) -> None:
         """Keeps what is known of these runs, so that no program for their keys has to be compiled."""
         self._words.update(zip(runs, words, strict=True))
 
+    def made_of(self, words: Any) -> Array:
+        """Keys of the sweep's kind from words on devices."""
+        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(self._work.key))
+
     def words(self, runs: Sequence[tuple[int, int, int]]) -> np.ndarray:
         """The words of each run's keys, (runs, …)."""
-        if not all(run in self._words for run in runs):
-            self.learn(runs, np.asarray(jax.random.key_data(self._work.keys(runs))))
+        missing = [run for run in runs if run not in self._words]
+        if missing:
+            # Of few lengths, each of which is a program.
+            padded = np.resize(missing, (2 ** (len(missing) - 1).bit_length(), 3))
+            self.learn(missing, np.asarray(jax.random.key_data(self._work.keys(padded)))[: len(missing)])
         return np.stack([self._words[run] for run in runs])
 
 
 class Roots(NamedTuple):
     """The root key of a run: ``fold_in(fold_in(key, trial), seed)``, and the fold folded in last if there are some.
 
-    With ``share``, what the trials draw in common, a run has a key for each purpose of `fnnet.draws`, (purposes,); those
-    that are shared do not know the trial.
+    With ``share``, what the trials draw in common, a run has a key for each purpose of `fnnet.draws`, (purposes,), and
+    those that are shared do not know the trial.
     """
 
     folded: bool = False
     share: tuple[str, ...] = ()
 
-    def __call__(self, key: Array, run: Array) -> Array:
+    def key(self, key: Array, run: Array) -> Array:
         """From the key of a sweep and a run: the numbers of trial, seed and fold, (3,) uint32."""
         trial, *rest = run
         own = self._of(key, trial, *rest)
@@ -133,7 +144,7 @@ class Roots(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def _jitted(roots: Roots, platform: str) -> Any:
     # Whole numbers come out the same at any level.
-    return jax.jit(jax.vmap(roots, in_axes=(None, 0)), compiler_options=quickly(platform, level=0))
+    return jax.jit(jax.vmap(roots.key, in_axes=(None, 0)), compiler_options=quickly(platform, level=0))
 
 
 def check_share(share: Any) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def fit(
         FileError: the checkpoint belongs to another run (the first difference is named), or cannot be read.
 
     Warns:
-        DivergenceWarning: the loss or the update was not finite; the run holds its last finite state.
+        DivergenceWarning: the loss or the new parameters were not finite; the run holds its last finite state.
 
     >>> import jax, fnnet
     >>> from fnnet import data, losses, metrics, nn, optim

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from fnnet.data import Dataset
 from fnnet.errors import HyperparameterError, StructureError, check_key, check_size

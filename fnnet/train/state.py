@@ -18,7 +18,7 @@ STATUS_SENTENCES = {
     "running": "not finished: it was interrupted and can go on",
     "finished": "trained for as long as it was asked to",
     "stopped_early": "stopped before its end, as the monitored score no longer improved or a callback asked for it",
-    "diverged": "stopped because the loss or the update was not finite; the state is the last finite one",
+    "diverged": "stopped because the loss or the new parameters were not finite; the state is the last finite one",
     "pruned": "stopped by the scheduler in favour of better runs",
     "failed": "stopped by an error",
 }

@@ -113,14 +113,6 @@ def test_a_pair_of_plain_functions_from_elsewhere_will_do():
     assert result.sentence.startswith("converged")
 
 
-def test_optax_pairs_run_as_they_are():
-    optax = pytest.importorskip("optax", reason="optax is a reference and not a dependency")
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        for pair in (optax.adam(0.1), optax.lbfgs()):
-            result = optim.minimize(quadratic, jnp.zeros(3), pair, steps=500, tol=1e-3)
-            np.testing.assert_allclose(result.solution, np.linalg.solve(BOWL, TARGET), atol=3e-3)
-
-
 def test_one_trace_serves_new_starting_points_and_tolerances():
     traces = []
 

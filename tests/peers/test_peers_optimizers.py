@@ -193,3 +193,17 @@ def test_it_stands_in_an_equinox_loop_unchanged(name):
             values.append(float(value))
         assert np.isfinite(values).all()
         assert len(set(values)) == 3
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_minimize_takes_optax_pairs_as_they_are(name):
+    optax = pytest.importorskip("optax", reason="optax is a reference and not a dependency")
+    matrix, target = jnp.diag(jnp.array([1.0, 2.0, 5.0])) + 0.3, jnp.arange(1.0, 4.0)
+
+    def bowl(x):
+        return x @ matrix @ x / 2 - target @ x
+
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        pair = optax.adam(0.1) if name == "adam" else optax.lbfgs()
+        result = optim.minimize(bowl, jnp.zeros(3), pair, steps=500, tol=1e-3)
+    np.testing.assert_allclose(result.solution, np.linalg.solve(matrix, target), atol=3e-3)

@@ -44,9 +44,14 @@ def test_a_run_of_a_sweep_is_the_fit_with_its_key_and_hyperparameters(swept, flo
 
 def test_keys_depend_on_trial_and_seed_alone():
     runs = jnp.array([(t, s, 0) for t in (5, 2) for s in range(3)], jnp.uint32)
-    keys = jax.vmap(Roots(), in_axes=(None, 0))(KEY, runs)
+    keys = jax.vmap(Roots().key, in_axes=(None, 0))(KEY, runs)
     expected = [jax.random.fold_in(jax.random.fold_in(KEY, t), s) for t in (5, 2) for s in range(3)]
     np.testing.assert_array_equal(jax.random.key_data(keys), [jax.random.key_data(k) for k in expected])
+
+
+def test_a_key_may_be_bound_to_any_device(swept, sweep_flowers, space, same):
+    bound = sweep_flowers(space, trials=3, seeds=2, key=jax.device_put(KEY, jax.devices()[1]))
+    same(states(bound), states(swept))
 
 
 def test_the_number_of_devices_changes_no_bit(swept, sweep_flowers, space, same):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 
 import jax
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 
 import fnnet
 from fnnet import errors, hp, nn
-from fnnet.train.progress import Progress
 
 FILES = ["asked.json", "best.safetensors", "cost.json", "history.parquet", "plan.json", "runs"]
 FILES += ["table.csv", "table.parquet"]
@@ -141,32 +139,12 @@ def test_a_sweep_in_which_all_diverged_has_a_folder_without_best_model(tmp_path,
     swept.plot(tmp_path / "sweep.png")
 
 
-@pytest.fixture
-def press(monkeypatch):
-    """Sends this process SIGINT when a method of the line of progress is called for the n-th time."""
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def at(method, number):
-        calls = []
-
-        def called(self, *arguments):
-            calls.append(1)
-            if len(calls) == number:
-                signal.raise_signal(signal.SIGINT)
-
-        monkeypatch.setattr(Progress, method, called)
-
-    yield at
-    signal.signal(signal.SIGINT, before)
-
-
 WIDTHS = [{"learning_rate": 0.1 / (i + 1), "width": hp.static(width)} for i, width in enumerate((3, 4, 3, 4))]
 
 
-def test_ctrl_c_keeps_what_there_is(press, sweep_flowers, flowers, tmp_path):
-    press("update", 1)
-    swept = sweep_flowers(WIDTHS, out=tmp_path)
+def test_ctrl_c_keeps_what_there_is(pressing, sweep_flowers, flowers, tmp_path):
+    with pressing():
+        swept = sweep_flowers(WIDTHS, out=tmp_path)
     assert swept.table["status"].tolist() == ["running"] * 4
     assert swept.table["epochs"].tolist() == [1, 0, 1, 0]
     assert swept.table["validation/accuracy"].isna().tolist() == [False, True, False, True]
@@ -182,13 +160,12 @@ def test_ctrl_c_keeps_what_there_is(press, sweep_flowers, flowers, tmp_path):
     assert np.isnan(predictions).all(axis=(1, 2)).tolist() == [False, True, False, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
     assert len(pd.read_parquet(tmp_path / "history.parquet")) == 2
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_while_the_second_structure_compiles_keeps_the_first(press, sweep_flowers):
-    press("compiled", 2)
+def test_ctrl_c_while_the_second_structure_compiles_keeps_the_first(pressing, sweep_flowers):
     try:
-        swept = sweep_flowers(WIDTHS)
+        with pressing("compiled", at=2):
+            swept = sweep_flowers(WIDTHS)
     except KeyboardInterrupt:  # which would end the session of pytest
         pytest.fail("what was trained is lost")
     assert swept.table["epochs"].tolist() == [3, 0, 3, 0]

@@ -3,7 +3,6 @@
 import functools
 import itertools
 import json
-import signal
 import subprocess
 import sys
 
@@ -18,7 +17,6 @@ from fnnet import errors, hp, schedulers
 from fnnet.sweeps import ledger, packs
 from fnnet.sweeps.book import Book
 from fnnet.train import driving
-from fnnet.train.progress import Progress
 
 pytestmark = pytest.mark.exact
 
@@ -89,24 +87,17 @@ def test_law_10_a_killed_sweep_that_is_called_again_has_the_same_table(
     assert number > 2
 
 
-@pytest.fixture
-def usual_interrupt():
-    """What Ctrl-C does in a test that presses it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("usual_interrupt")
-def test_law_10_runs_that_wait_for_their_last_evaluation_go_on(sweep_flowers, space, tmp_path, monkeypatch, same):
+def test_law_10_runs_that_wait_for_their_last_evaluation_go_on(
+    sweep_flowers, space, tmp_path, monkeypatch, pressing, same
+):
     """Interrupted after every step, also after those at which a run has done all of its own but is not evaluated."""
     monkeypatch.setattr(packs, "drive", functools.partial(driving.drive, limit=lambda done: 1))
     arguments = {"trials": 4, "epochs": hp.integers(1, 4), "evaluate_every": "7 steps"}
     whole, waited = sweep_flowers(space, **arguments), False
     lasts = (whole.table["epochs"] * 4).astype(int).tolist()
-    monkeypatch.setattr(Progress, "update", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     for _ in range(4 * max(lasts)):
-        swept = sweep_flowers(space, **arguments, out=tmp_path)
+        with pressing(at=None):
+            swept = sweep_flowers(space, **arguments, out=tmp_path)
         book = swept._trained.book
         runs = [(trial, 0, 0) for trial in range(4)]
         waited |= any(map(book.waits, runs, lasts))

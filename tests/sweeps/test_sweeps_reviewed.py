@@ -1,8 +1,5 @@
 """What once was wrong: lost states, scores of parameters that were gone, memory that was not there."""
 
-import itertools
-import signal
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,17 +10,11 @@ import fnnet
 from fnnet import errors, hp, losses, nn, optim, schedulers
 from fnnet.sweeps import campaign, packs, plans, timing
 from fnnet.sweeps.lanes import Lanes
-from fnnet.train.progress import Progress
 
 
 def plain(swept):
     """The table without what follows the clock."""
     return swept.table.drop(columns="seconds")
-
-
-def pressing(calls, number):
-    """Presses Ctrl-C at the call with this number."""
-    return lambda self, *_: signal.raise_signal(signal.SIGINT) if next(calls) == number else None
 
 
 def test_states_are_let_go_only_of_runs_that_have_ended(sweep_flowers, space, monkeypatch, same):
@@ -108,20 +99,16 @@ def test_what_a_halving_has_lost_is_trained_again(sweep_flowers, space, tmp_path
 
 
 @pytest.mark.parametrize("timed", [False, True])
-def test_ctrl_c_between_two_evaluations_loses_nothing(timed, sweep_flowers, space, tmp_path, monkeypatch, same):
+def test_ctrl_c_between_two_evaluations_loses_nothing(
+    timed, sweep_flowers, space, tmp_path, monkeypatch, pressing, same
+):
     """The first chunk is shorter than the period, and after it Ctrl-C is pressed: while a way is timed, too."""
     arguments = {"trials": 3, "epochs": 24, "evaluate_every": 12}
     if timed:
         monkeypatch.setattr(timing, "LEAST_PERIODS", 1)
     whole = sweep_flowers(space, **arguments)
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    calls = itertools.count()
-    press = pressing(calls, 0)
-    with monkeypatch.context() as patch:
-        patch.setattr(Progress, "update", press)
+    with pressing():
         cut = sweep_flowers(space, **arguments, out=tmp_path)
-    signal.signal(signal.SIGINT, before)
     steps = [int(cut.run(trial).state.step) for trial in range(3)]
     assert set(cut.table["status"]) == {"running"}
     assert all(0 < step < 48 for step in steps)
@@ -132,14 +119,9 @@ def test_ctrl_c_between_two_evaluations_loses_nothing(timed, sweep_flowers, spac
     assert resumed.cost["updates"].tolist() == [3 * 96]
 
 
-def test_an_interrupted_halving_has_runs_that_are_running(sweep_flowers, space, monkeypatch):
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    calls = itertools.count()
-    press = pressing(calls, 1)
-    monkeypatch.setattr(Progress, "update", press)
-    cut = sweep_flowers(space, trials=4, epochs=8, scheduler=schedulers.successive_halving(4, factor=2))
-    signal.signal(signal.SIGINT, before)
+def test_an_interrupted_halving_has_runs_that_are_running(sweep_flowers, space, pressing):
+    with pressing(at=2):
+        cut = sweep_flowers(space, trials=4, epochs=8, scheduler=schedulers.successive_halving(4, factor=2))
     assert set(cut.table["status"]) == {"running"}
 
 

@@ -185,8 +185,8 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_finite_state(flowers):
             learner, flowers[0], validation=flowers[1], epochs=4, batch_size=5, key=jax.random.key(0), progress=False
         )
     assert str(caught[0].message) == (
-        "fit: the run diverged at step 9: stopped because the loss or the update was not finite; the state is the "
-        "last finite one. A smaller learning rate or optim.clip_by_global_norm may help."
+        "fit: the run diverged at step 9: stopped because the loss or the new parameters were not finite; the state is "
+        "the last finite one. A smaller learning rate or optim.clip_by_global_norm may help."
     )
     assert caught[0].filename == __file__
     assert (run.status, int(run.state.step), run.history.epochs) == ("diverged", 9, 2)
