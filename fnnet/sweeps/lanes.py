@@ -184,7 +184,10 @@ class Placement:
                     shard.data.delete()
             return here
 
-        return jax.tree.map(fetched, tree)
+        # The largest first: of small ones that were freed, the host's allocator keeps the memory.
+        leaves, structure = jax.tree.flatten(tree)
+        here = {place: fetched(leaves[place]) for place in np.argsort([-leaf.size for leaf in leaves], kind="stable")}
+        return jax.tree.unflatten(structure, [here[place] for place in range(len(leaves))])
 
 
 def choose_lanes(lanes: str | int, devices: Sequence[jax.Device] | None) -> Lanes:

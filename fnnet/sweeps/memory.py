@@ -82,12 +82,12 @@ def one_batch(work: Work) -> Dataset:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype), work.train)
 
 
-def estimate(group: Group, work: Work, lanes: Lanes) -> Memory:
+def estimate(group: Group, work: Work, lanes: Lanes, lane: TrainState) -> Memory:
     """Memory without compiling: data and states, and where lanes are computed side by side all that a step computes.
 
-    The compiler needs less of the latter, since much of it is never kept.
+    ``lane`` is the structure of one state, `one_lane`. The compiler needs less, since much of a step is never kept.
     """
-    state = _bytes(one_lane(group, work)) + _bytes_of_rows(group, work)
+    state = _bytes(lane) + _bytes_of_rows(group, work)
     data = nbytes((work.train, work.validation))
     if lanes.width == 1:
         return Memory(data, state)

@@ -14,6 +14,7 @@ from fnnet.sweeps.memory import FAR_FROM_FULL, Memory, device_memory, estimate, 
 from fnnet.sweeps.planning import Group
 from fnnet.sweeps.work import Work
 from fnnet.train.core import functions
+from fnnet.train.state import TrainState
 from fnnet.trees import nbytes
 
 EVERYTHING = 2**31
@@ -163,26 +164,28 @@ def plan_group(group: Group, work: Work, lanes: Lanes, share: Share, exactly: bo
     """
     runs = len(work.runs(group.trials))
     updates = sum(work.most_steps(trial) for trial, _, _ in work.runs(group.trials))
-    lanes = lanes.fitted(runs)
-    memory = _memory(group, work, lanes, runs, share, exactly)
+    lanes, lane = lanes.fitted(runs), one_lane(group, work)
+    memory = _memory(group, work, lanes, lane, runs, share, exactly)
     while lanes.width > 1 and memory.of(lanes.width) > share.limit:
         lanes = lanes.of_width(lanes.width // 2)
-        memory = _memory(group, work, lanes, runs, share, exactly)
+        memory = _memory(group, work, lanes, lane, runs, share, exactly)
     if memory.of(1) > share.limit:
         raise HyperparameterError(
             "sweep",
             f"a single run needs {size(memory.of(1))} of a device, but only {size(share.limit)} may be used "
             f"({share.of:.0%} of {size(share.total)}). Allow more with memory=, or take a smaller batch_size or model.",
         )
-    params = jax.tree.leaves(one_lane(group, work).params)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(lane.params))
     return GroupPlan(
-        group, runs, updates, sum(leaf.size for leaf in params), lanes, most_lanes(lanes, memory, share.limit), memory,
+        group, runs, updates, parameters, lanes, most_lanes(lanes, memory, share.limit), memory,
         flops_of(group, work) if exactly else None,
     )  # fmt: skip
 
 
-def _memory(group: Group, work: Work, lanes: Lanes, runs: int, share: Share, exactly: bool) -> Memory:
-    memory = estimate(group, work, lanes)
+def _memory(
+    group: Group, work: Work, lanes: Lanes, lane: TrainState, runs: int, share: Share, exactly: bool
+) -> Memory:  # fmt: skip
+    memory = estimate(group, work, lanes, lane)
     each = lanes.capacity(lanes.room(runs, EVERYTHING)) // lanes.mesh.size
     return measure(group, work, lanes) if exactly or memory.of(each) > FAR_FROM_FULL * share.limit else memory
 

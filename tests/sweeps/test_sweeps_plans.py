@@ -82,7 +82,7 @@ def test_memory_is_linear_in_lanes_and_what_the_compiler_says(lanes, flowers, le
         said = memory.compiled_bytes(programs, group, work, ready.lanes, lanes_there)
         assert abs(found.of(lanes_there) - said) <= 0.03 * said
     # The estimate without compiling may be too careful, but not careless.
-    assert memory.estimate(group, work, ready.lanes).of(64) > 0.6 * found.of(64)
+    assert memory.estimate(group, work, ready.lanes, memory.one_lane(group, work)).of(64) > 0.6 * found.of(64)
 
 
 @pytest.mark.exhaustive  # compiles several programs of its own
