@@ -95,6 +95,16 @@ def estimate(group: Group, work: Work, lanes: Lanes, lane: TrainState) -> Memory
     return Memory(data + lanes.width * room, state) if lanes.width else Memory(data, state + room)
 
 
+def twice(lane: TrainState, lanes: Lanes) -> int:
+    """Bytes a lane on each device for states that come to the host, one device after the other (see `Placement.get`).
+
+    The memory of a CPU device is the host's, and the largest array is there twice; other devices have their own.
+    """
+    if lanes.mesh.devices.flat[0].platform != "cpu":
+        return 0
+    return -(-max(_size(leaf) for leaf in jax.tree.leaves(lane)) // lanes.mesh.size)
+
+
 def _bytes_of_rows(group: Group, work: Work) -> int:
     """The scores that a call gives back for a lane: losses, metrics, gradient norm and learning rate."""
     metrics: list[str] = []

@@ -10,7 +10,17 @@ from fnnet.errors import HyperparameterError, check_number
 from fnnet.nn.operations import operations
 from fnnet.sweeps.drawing import Trial
 from fnnet.sweeps.lanes import Lanes
-from fnnet.sweeps.memory import FAR_FROM_FULL, Memory, device_memory, estimate, measure, most_lanes, one_batch, one_lane
+from fnnet.sweeps.memory import (
+    FAR_FROM_FULL,
+    Memory,
+    device_memory,
+    estimate,
+    measure,
+    most_lanes,
+    one_batch,
+    one_lane,
+    twice,
+)
 from fnnet.sweeps.planning import Group
 from fnnet.sweeps.work import Work
 from fnnet.train.core import functions
@@ -50,7 +60,7 @@ class GroupPlan(NamedTuple):
 
     @property
     def bytes_at_once(self) -> int:
-        """Bytes that are used on each device."""
+        """Bytes that are used on each device; on CPUs with the array that is there twice on its way to the host."""
         capacity = self.lanes.capacity(self.lanes.room(self.runs, self.at_once))
         return self.memory.of(capacity // self.lanes.mesh.size)
 
@@ -187,7 +197,9 @@ def _memory(
 ) -> Memory:  # fmt: skip
     memory = estimate(group, work, lanes, lane)
     each = lanes.capacity(lanes.room(runs, EVERYTHING)) // lanes.mesh.size
-    return measure(group, work, lanes) if exactly or memory.of(each) > FAR_FROM_FULL * share.limit else memory
+    if exactly or memory.of(each) > FAR_FROM_FULL * share.limit:
+        memory = measure(group, work, lanes)
+    return memory._replace(a_lane=memory.a_lane + twice(lane, lanes))
 
 
 def flops_of(group: Group, work: Work) -> int:
