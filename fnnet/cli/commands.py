@@ -68,6 +68,6 @@ def main() -> None:
     """The entry point of ``fnnet``."""
     if typer is None:
         sys.exit("fnnet: the command needs the package typer. Install it with: pip install 'fnnet[experiments]'")
-    # Else Python looks for cycles among all of JAX as it ends, which takes a third of a second. Files are closed by now.
+    # Else Python, as it ends, looks for cycles among all of JAX: a third of a second. Files are closed by then.
     atexit.register(gc.freeze)
     application()()
