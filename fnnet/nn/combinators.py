@@ -26,6 +26,18 @@ class _Parts(NamedTuple):
         named = dict(zip(self.layers, values, strict=True))
         return tuple(values) if all(isinstance(name, int) for name in named) else named
 
+    def check(self, **trees: Any) -> None:
+        """Raises unless parameters and state have an entry for each part."""
+        for what, tree in trees.items():
+            there = tree if isinstance(tree, Mapping) else range(len(tree)) if isinstance(tree, Sequence) else ()
+            if set(there) != set(self.layers):
+                has, parts = (", ".join(map(str, names)) for names in (there, self.layers))
+                raise StructureError(
+                    self.where,
+                    f"{what} has {has or 'no entries'}, and the parts are {parts or 'none'}. Pass both as init gives "
+                    f"them: params, state = model.init(key, x).",
+                )
+
     def keyed(self, key: Any) -> Any:
         """Name, layer and key of each part; part ``i`` gets ``fold_in(key, i)``, named or not."""
         for index, (name, layer) in enumerate(self.layers.items()):
@@ -88,6 +100,7 @@ def chain(*parts: LayerLike, **named: LayerLike) -> Layer:
     def apply(
         params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False, **offered: Any
     ) -> tuple[Any, PyTree]:
+        layers.check(params=params, state=state)
         states = []
         for name, layer, layer_key in layers.keyed(key):
             call = {"key": layer_key, "train": train, **offered}
@@ -169,6 +182,7 @@ def parallel(*parts: LayerLike, join: Callable[[Any], Any] = concatenated, **nam
     def apply(
         params: PyTree, state: PyTree, x: Any, *, key: Any = None, train: bool = False, **offered: Any
     ) -> tuple[Any, PyTree]:
+        layers.check(params=params, state=state)
         outputs, states = [], []
         for name, layer, layer_key in layers.keyed(key):
             call = {"key": layer_key, "train": train, **offered}

@@ -204,6 +204,16 @@ MISTAKES = {
         ShapeError,
         "squeeze: layer a/body/1: the input has shape",
     ),
+    "a chain without its state": (
+        lambda: nn.chain(nn.relu, nn.dense(2)).apply(nn.chain(nn.relu, nn.dense(2)).init(KEY, X)[0], (), X),
+        StructureError,
+        r"chain: state has no entries, and the parts are 0, 1\. .* params, state = model\.init\(key, x\)",
+    ),
+    "parameters of other parts": (
+        lambda: nn.parallel(a=nn.relu, b=nn.dense(2)).apply({"a": (), "c": {}}, {"a": (), "b": ()}, X),
+        StructureError,
+        "parallel: params has a, c, and the parts are a, b",
+    ),
     "a factory in place of a layer": (lambda: nn.residual(nn.rnn), StructureError, "residual: rnn makes a layer"),
 }
 
