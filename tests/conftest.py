@@ -15,7 +15,7 @@ from jaxtyping import install_import_hook
 
 # Most programs of the tests run once, so that what makes them fast costs more than it saves: the passes are a third of
 # the time of the whole suite, and the emitters of fused loops are a third of what is left. Processes that tests start
-# compile as users do, and so does parity in .ci/run.
+# compile as users do, but for those that are killed, and so does parity in .ci/run.
 flags = os.environ.get("XLA_FLAGS")
 if flags is None:
     known = jax.__version_info__ < (0, 11)  # XLA ends a process over a flag that it does not know
@@ -88,11 +88,14 @@ def pressing():
     from fnnet.train.progress import Progress  # after the hook above
 
     @contextlib.contextmanager
-    def pressed(method="update", at=1, times=1):
+    def press(method="update", at=1, times=1):
         calls = itertools.count(1)
 
-        def called(self, *arguments):
+        pressed = []
+
+        def called(self, *arguments, **named):
             if next(calls) == at or at is None:
+                pressed.append(method)
                 for _ in range(times):
                     signal.raise_signal(signal.SIGINT)
 
@@ -102,10 +105,11 @@ def pressing():
                 patch.setattr(Progress, method, called)
                 yield
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the library keeps the signal"
+            assert pressed or at is None, "Ctrl-C was never pressed"
         finally:
             signal.signal(signal.SIGINT, before)
 
-    return pressed
+    return press
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fnnet.errors import FileError
@@ -224,7 +223,7 @@ class Campaign:
         where = tuple(lanes.mesh.devices.flat)
         if where not in self._placed:
             work = self.work
-            split = None if work.split is None else jax.tree.map(jnp.asarray, tuple(work.split))
+            split = None if work.split is None else tuple(work.split)
             self._placed[where] = tuple(lanes.place(part, lanes=False) for part in (work.train, work.validation, split))
         return self._placed[where]
 

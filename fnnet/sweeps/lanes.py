@@ -186,7 +186,7 @@ class Placement:
 
         # The largest first: of small ones that were freed, the host's allocator keeps the memory.
         leaves, structure = jax.tree.flatten(tree)
-        here = {place: fetched(leaves[place]) for place in np.argsort([-leaf.size for leaf in leaves], kind="stable")}
+        here = {place: fetched(leaves[place]) for place in np.argsort([-leaf.nbytes for leaf in leaves], kind="stable")}
         return jax.tree.unflatten(structure, [here[place] for place in range(len(leaves))])
 
 

@@ -148,7 +148,7 @@ def _bytes(tree: Any) -> int:
 
 def measure(group: Group, work: Work, lanes: Lanes) -> Memory:
     """Memory as the compiler says it, of the program for two numbers of lanes: it is linear in them."""
-    programs = group_programs(group.build, work.batch_size, work.monitor, work.roots, lanes, work.period)
+    programs = group_programs(group.build, work.batch_size, work.monitor, lanes, work.period)
     few = 2 if lanes.width else 16  # of very few lanes, the compiler rounds much of what they need
     capacities = [lanes.mesh.size * max(lanes.width, 1) * count for count in (few, 2 * few)]
     small, large = (compiled_bytes(programs, group, work, lanes, capacity) for capacity in capacities)

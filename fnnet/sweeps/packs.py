@@ -22,7 +22,8 @@ from fnnet.train.state import RUNNING, TrainState
 
 ROUNDS = 16
 """How often, over the longest run, it is asked whether lanes have become free: a fixed number of steps apart, and not
-of seconds, so that it does not depend on the clock which runs fly together."""
+of seconds, so that it does not depend on the clock which runs fly together. Of runs that end together on CPUs, after
+one of these, four more, and sixteen."""
 
 FREE = 0.25
 """Share of the lanes in flight that have to be free before the others are packed anew, which moves all states."""
@@ -79,7 +80,7 @@ class Packs:
         """Computes lanes in this way from now on."""
         build, work = self.group.build, self.work
         self.lanes, self.at_once = lanes, at_once
-        self.programs: Programs = group_programs(build, work.batch_size, work.monitor, work.roots, lanes, work.period)
+        self.programs: Programs = group_programs(build, work.batch_size, work.monitor, lanes, work.period)
         self._widest = 0
         self._pace: dict[int, float] = {}
 
@@ -178,10 +179,10 @@ class Packs:
         record = Record()
         end = phase + int((targets - before).max()) if not phase else work.period
         end = -(-end // work.period) * work.period
-        # Each time it is asked the devices wait. Nothing comes of it where no run ends before the others but one that
-        # diverges, and that takes no time where one lane is computed after another.
+        # Each time it is asked the devices wait. Where lanes are computed one after another and none ends before the
+        # others unless it diverges, all to be gained is that no device is idle: it is asked more and more seldom.
         together = lanes.width == 1 and not waiting and work.stopping is None and len(set(targets - before)) == 1
-        a_round = end // work.period if together else max(1, -(-work.steps // work.period) // ROUNDS)
+        a_round = max(1, -(-work.steps // work.period) // ROUNDS)
         while True:
             stop, pace = min((at // work.period + a_round) * work.period, end), self._pace.get(capacity)
             driven = drive(
@@ -199,6 +200,7 @@ class Packs:
             gain = waiting or fewer[0] < capacity or (lanes.width and fewer[1] < parts.sum())
             if going <= (1 - FREE) * len(runs) and gain:
                 break
+            a_round *= 4 if together else 1
         status = enter(state, record, away=True)
         computed = int(parts.sum()) * (lanes.width or capacity // lanes.mesh.size)
         useful = sum(book.step(run) for run in runs) - int(before.sum())
@@ -217,7 +219,7 @@ class Packs:
             x = self.work.train.inputs
             numbers, x = placement.put(np.array(runs, np.uint32)), np.zeros((1, *x.shape[1:]), x.dtype)
             root = keys.made_of(self.lanes.place(keys.root, lanes=False))
-            state = self.programs.init(placement.active, columns, numbers, root, x)
+            state = self.programs.init(self.work.roots, placement.active, columns, numbers, root, x)
             keys.learn(runs, placement.get(jax.random.key_data(state.key)))
             return state
         self._begin([run for run in runs if run not in book])

@@ -19,16 +19,18 @@ from fnnet.train.programs import Programs, quickly
 
 @functools.lru_cache(maxsize=64)
 def group_programs(
-    build: Build, batch_size: int | None, monitor: Monitor, roots: Roots, lanes: Lanes, period: int | None = None
+    build: Build, batch_size: int | None, monitor: Monitor, lanes: Lanes, period: int | None = None
 ) -> Programs:
     """The programs of a group of trials: those of a single run, mapped over lanes.
 
     The first argument of each is how many parts of its lanes every device computes (see `Lanes.map`), the second the
-    hyperparameters. ``init(parts, hyperparameters, run, key, x)`` has by lane the numbers of its run, and for all the
-    key of the sweep: keys compile here in a quarter of the time that a program of their own takes. ``advance(parts,
-    hyperparameters, state, fold, until, tables, train, validation, start, steps, stopping)`` has by lane the number of
-    its fold and the step at which it ends, and for all lanes the rows of every fold for training and for validation; or
-    None.
+    hyperparameters.
+
+    - ``init(roots, parts, hyperparameters, run, key, x)``, whose first is static, has by lane the numbers of its run,
+      and for all the key of the sweep: keys compile here in a quarter of the time that a program of their own takes.
+    - ``advance(parts, hyperparameters, state, fold, until, tables, train, validation, start, steps, stopping)`` has by
+      lane the number of its fold and the step at which it ends, and for all lanes the rows of every fold for training
+      and for validation; or None.
     """
 
     def make(hyperparameters: Any) -> Training:
@@ -45,12 +47,12 @@ def group_programs(
     def over(function: Callable[..., Any], mapped: int, kept: int | None = None) -> Callable[..., Any]:
         return lanes.map(function, mapped, kept)
 
-    def init(h: Any, run: Any, key: Any, x: Any) -> Any:
-        return make(h).init(roots.key(key, run), x)
+    def init(roots: Roots, *arguments: Any) -> Any:
+        return over(lambda h, run, key, x: make(h).init(roots.key(key, run), x), 2)(*arguments)
 
     options = quickly(lanes.mesh.devices.flat[0].platform)
     return Programs(
-        init=jax.jit(over(init, 2), compiler_options=options),
+        init=jax.jit(init, static_argnums=0, compiler_options=options),
         advance=jax.jit(over(advance, 4, kept=1), donate_argnums=2),
         evaluate=jax.jit(over(lambda h, state, data: make(h).evaluate(state, data), 2)),
         predict=jax.jit(over(lambda h, params, model_state, x: make(h).predict(params, model_state, x), 3)),

@@ -98,6 +98,6 @@ def _predicted(trained: Trained, trials: Sequence[Trial], key: GroupKey, runs: S
     columns = {name: narrowed(name, column) for name, column in columns.items()}
     placement = Placement(lanes, len(runs))
     by_lane = placement.put((columns, best.params, best.model_state))
-    programs = group_programs(build, work.batch_size, work.monitor, work.roots, lanes)
+    programs = group_programs(build, work.batch_size, work.monitor, lanes)
     found = programs.predict(placement.active, *by_lane, lanes.place(inputs, lanes=False))
     return jax.tree.map(lambda leaf: np.asarray(leaf)[placement.positions], found)

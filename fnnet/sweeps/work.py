@@ -143,8 +143,12 @@ class Roots(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def _jitted(roots: Roots, platform: str) -> Any:
+    def keys(root: Array, runs: Array) -> Array:
+        # One after the other, as lanes are: keys of JAX's unsafe_rbg are others under `jax.vmap`.
+        return jax.lax.map(lambda run: roots.key(root, run), runs)
+
     # Whole numbers come out the same at any level.
-    return jax.jit(jax.vmap(roots.key, in_axes=(None, 0)), compiler_options=quickly(platform, level=0))
+    return jax.jit(keys, compiler_options=quickly(platform, level=0))
 
 
 def check_share(share: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from fnnet.data import Dataset
 from fnnet.errors import HyperparameterError, StructureError, check_key, check_size
@@ -140,7 +141,8 @@ def on_device(data: Dataset) -> Dataset:
     """The arrays of a dataset alone, on the default device: names would only make JAX compile again."""
 
     def put(x: Any) -> Any:
-        # Copied, as nobody may change them meanwhile; `jnp.asarray` would compile a program for each shape.
-        return x if isinstance(x, jax.Array) else jax.device_put(x, may_alias=False)
+        # A copy that nobody else can change, for a device may take an array of NumPy as it is. `jnp.asarray` would copy
+        # as well, by a program to compile for each shape.
+        return x if isinstance(x, jax.Array) else jax.device_put(np.array(x))
 
     return Dataset(*jax.tree.map(put, (data.inputs, data.targets, data.weights)))

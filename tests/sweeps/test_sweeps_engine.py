@@ -1,5 +1,6 @@
 """A sweep is many fits: the same draws, one program a structure, and no lane knows of another."""
 
+import functools
 import re
 
 import jax
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 
 import fnnet
-from fnnet import data, errors, hp, losses, metrics, nn, optim
+from fnnet import data, draws, errors, hp, losses, metrics, nn, optim
 from fnnet.sweeps.lanes import choose_lanes
 from fnnet.sweeps.planning import Build
 from fnnet.sweeps.programs import group_programs
-from fnnet.sweeps.work import Roots
+from fnnet.sweeps.work import SHARED, Keys, Roots
 from fnnet.train.learner import Monitor
 
 KEY = jax.random.key(2)
@@ -47,6 +48,37 @@ def test_keys_depend_on_trial_and_seed_alone():
     keys = jax.vmap(Roots().key, in_axes=(None, 0))(KEY, runs)
     expected = [jax.random.fold_in(jax.random.fold_in(KEY, t), s) for t in (5, 2) for s in range(3)]
     np.testing.assert_array_equal(jax.random.key_data(keys), [jax.random.key_data(k) for k in expected])
+
+
+def test_keys_are_known_without_beginning_runs(swept):
+    work = swept._trained.work._replace(folds=2, share=("data",))
+    runs = [(3, 1, 0), (0, 0, 1), (2, 1, 1)]
+
+    def folded(*numbers):
+        return np.asarray(jax.random.key_data(functools.reduce(jax.random.fold_in, numbers, KEY)))
+
+    for run, words in zip(runs, Keys(work).words(runs), strict=True):
+        own, common = folded(*run), folded(SHARED, *run[1:])
+        expected = [
+            common if purpose in (draws.ORDER, draws.AUGMENTATION) else own for purpose in range(draws.PURPOSES)
+        ]
+        np.testing.assert_array_equal(words, expected)
+    known = Keys(work)
+    known.learn(runs[:1], np.zeros((1, 5, 2), np.uint32))
+    assert not known.words(runs)[0].any()
+    np.testing.assert_array_equal(known.words(runs)[1:], Keys(work).words(runs)[1:])
+
+
+def test_a_device_whose_runs_have_all_diverged_gets_others(sweep_flowers):
+    rates = [0.1, 0.05, 0.02, 0.01, *[float("nan")] * 4]
+    with pytest.warns(errors.DivergenceWarning):
+        cut = sweep_flowers(
+            [{"learning_rate": rate, "drop_rate": 0.2} for rate in rates], epochs=16, lanes="map",
+            devices=jax.devices()[:2],
+        )  # fmt: skip
+    (cost,) = cut.cost.to_dict("records")
+    assert cost["updates"] == 4 * 64
+    assert cost["computed"] == 8 * 4 + 4 * 60  # all for the first sixteenth
 
 
 def test_a_key_may_be_bound_to_any_device(swept, sweep_flowers, space, same):
@@ -120,7 +152,7 @@ def test_many_diverged_runs_are_counted_and_three_of_them_named(sweep_flowers):
 def test_law_7_permuted_lanes_give_permuted_results(flowers, learner, same):
     """A trial's number is part of its key, so lanes are permuted here: hyperparameters together with keys."""
     policy = choose_lanes("map", None)
-    programs = group_programs(Build(learner, ()), 5, Monitor("validation/accuracy", maximize=True), Roots(), policy)
+    programs = group_programs(Build(learner, ()), 5, Monitor("validation/accuracy", maximize=True), policy)
     train, validation = (jax.tree.map(jnp.asarray, data.Dataset(d.inputs, d.targets)) for d in flowers)
     train, validation = (policy.place(d, lanes=False) for d in (train, validation))
 
@@ -130,7 +162,7 @@ def test_law_7_permuted_lanes_give_permuted_results(flowers, learner, same):
         runs = jnp.stack([jnp.asarray(order, jnp.uint32), *jnp.zeros((2, 8), jnp.uint32)], axis=1)
         parts = policy.parts(8, 8)
         columns, runs, parts, ends = policy.place((columns, runs, parts, np.full(8, 8)), lanes=True)
-        state = programs.init(parts, columns, runs, KEY, train.inputs[:1])
+        state = programs.init(Roots(), parts, columns, runs, KEY, train.inputs[:1])
         now = np.int32(0), np.int32(8), None
         state, rows = programs.advance(parts, columns, state, None, ends, None, train, validation, *now)
         state = state._replace(key=jax.random.key_data(state.key))

@@ -52,7 +52,7 @@ def start(tmp_path, folder, scheduler, compiles=True):
     program.write_text(PROGRAM)
     command = [sys.executable, str(program), str(folder), scheduler, str(EPOCHS[scheduler])]
     environment = {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}
-    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # of all alike, and sooner there
+    environment.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # of all alike, and sooner there
     if not compiles:
         environment |= {
             "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "programs"),

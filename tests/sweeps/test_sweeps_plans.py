@@ -78,7 +78,7 @@ def test_memory_is_linear_in_lanes_and_what_the_compiler_says(lanes, flowers, le
     ready = ready_for(flowers, learner, space, lanes)
     group, work = ready.groups[0], ready.work
     found = memory.measure(group, work, ready.lanes)
-    programs = memory.group_programs(group.build, work.batch_size, work.monitor, work.roots, ready.lanes, work.period)
+    programs = memory.group_programs(group.build, work.batch_size, work.monitor, ready.lanes, work.period)
     for lanes_there in (32, 64):
         said = memory.compiled_bytes(programs, group, work, ready.lanes, lanes_there)
         assert abs(found.of(lanes_there) - said) <= 0.03 * said

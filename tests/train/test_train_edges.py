@@ -6,6 +6,7 @@ import pytest
 
 import fnnet
 from fnnet import data, errors, losses, metrics, nn, optim
+from fnnet.train.programs import on_device
 
 KEY = jax.random.key(0)
 
@@ -92,3 +93,13 @@ def test_scalar_parameters_come_back_from_a_file(line, tmp_path):
     run.save(tmp_path / "scale.safetensors")
     again = fnnet.load(tmp_path / "scale.safetensors", learner)
     assert again.params["scale"] == run.params["scale"]
+
+
+def test_data_are_copied_whatever_their_place_in_memory():
+    """A device would take an array of NumPy as it is if it begins at a multiple of 64 bytes."""
+    memory = np.zeros(4 * 64 + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    inputs = memory[begin : begin + 4 * 64].view(np.float32).reshape(16, 4)
+    held = on_device(data.Dataset(inputs, np.arange(16, dtype=np.int32)))
+    inputs[:] = 1
+    assert not np.asarray(held.inputs).any()
