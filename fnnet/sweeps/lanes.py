@@ -96,6 +96,11 @@ class Lanes:
         """Puts arrays on the devices: divided by lanes, or a copy on each."""
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec(AXIS) if lanes else PartitionSpec()))
 
+    def like(self, tree: PyTree) -> PyTree:
+        """Shapes as they are once arrays of them are divided by lanes."""
+        divided = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=divided), tree)
+
     def map(self, function: Callable[..., Any], mapped: int, kept: int | None = None) -> Callable[..., Any]:
         """The function over lanes, ``over(parts, *arguments)``.
 
@@ -144,7 +149,12 @@ class Lanes:
             out_specs=PartitionSpec(AXIS),
             check_vma=False,
         )
-        return lambda parts, *arguments: over(parts, arguments[:mapped], arguments[mapped:])
+
+        def of_lanes(parts: Array, *arguments: Any) -> Any:
+            return over(parts, arguments[:mapped], arguments[mapped:])
+
+        of_lanes.__name__ = f"{function.__name__}_of_lanes"  # which profiles and logs of compiling tell
+        return of_lanes
 
 
 class Placement:

@@ -173,7 +173,7 @@ def compiled_bytes(programs: Programs, group: Group, work: Work, lanes: Lanes, c
     number, ends = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((capacity,), jnp.int32)
     parts = jax.ShapeDtypeStruct((lanes.mesh.size,), jnp.int32)
     tables = None if work.split is None else like(tuple(work.split))
-    lowered = programs.advance.lower(  # type: ignore[attr-defined]
+    lowered = programs.advance.lower(
         parts, columns, state, ends if work.folds else None, ends, tables, like(work.train), like(work.validation),
         number, number, work.stopping,
     )  # fmt: skip

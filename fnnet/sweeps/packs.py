@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -141,20 +141,25 @@ class Packs:
         targets, before = np.array([until[run] for run in runs], np.int32), np.array([book.step(run) for run in runs])
         ends, (train, validation, tables) = placement.put(targets), self.host.placed(lanes)
         stretch = _Stretch(runs, book)
-        state = self._states(runs, columns, placement)
-        if capacity not in self._pace:  # its program was compiled just now
-            jax.block_until_ready(state.step)
-            stretch.compile_seconds = stretch.seconds
-
-        def advance(state: Any, start: int, steps: int, last: bool) -> Any:
-            now = np.int32(start % work.period), np.int32(steps)
-            return self.programs.advance(
-                placement.active, columns, state, fold, ends, tables, train, validation, *now, work.stopping
-            )
 
         def compiled(seconds: float) -> None:
             stretch.compile_seconds += seconds
             self.host.compiled(seconds)
+
+        def call(state: Any, start: int, steps: int, last: bool) -> tuple[Any, ...]:
+            now = np.int32(start % work.period), np.int32(steps)
+            return placement.active, columns, state, fold, ends, tables, train, validation, *now, work.stopping
+
+        def ahead(like: Any) -> None:
+            self.programs.advance.ahead(*call(like, phase, 0, False))
+
+        unknown = capacity not in self._pace  # is the program of so many lanes
+        state = self._states(runs, columns, placement, ahead if unknown else None)
+        if unknown:
+            import pandas  # noqa: F401, which the tables need: beside XLA it costs little
+
+            jax.block_until_ready(state.step)
+            compiled(stretch.seconds)
 
         def enter(state: TrainState, record: Record, *, away: bool = False) -> np.ndarray:
             now = placement.get(state._replace(key=()), away=away)
@@ -186,8 +191,8 @@ class Packs:
         while True:
             stop, pace = min((at // work.period + a_round) * work.period, end), self._pace.get(capacity)
             driven = drive(
-                advance, state, start=at, steps=stop, period=work.period, interrupted=self.host.interrupted,
-                compiled=compiled, report=report, record=record,
+                lambda *given: self.programs.advance(*call(*given)), state, start=at, steps=stop, period=work.period,
+                interrupted=self.host.interrupted, compiled=compiled, report=report, record=record,
                 seconds_a_step=None if pace is None else pace * int(parts.max()),
             )  # fmt: skip
             state = driven.state
@@ -212,27 +217,38 @@ class Packs:
         rows = [self._row[trial] for trial, _, _ in runs]
         return placement.put({name: column[rows] for name, column in self.group.hyperparameters.items()})
 
-    def _states(self, runs: list[RunId], columns: Any, placement: Placement) -> TrainState:
-        """The states of these runs on the devices: new ones, or as the book has them."""
+    def _states(
+        self, runs: list[RunId], columns: Any, placement: Placement, first: Callable[[Any], None] | None
+    ) -> TrainState:  # fmt: skip
+        """The states of these runs on the devices: new ones, or as the book has them; see `_new`."""
         book, keys = self.host.book, self._keys
         if not any(run in book for run in runs):
-            x = self.work.train.inputs
-            numbers, x = placement.put(np.array(runs, np.uint32)), np.zeros((1, *x.shape[1:]), x.dtype)
-            root = keys.made_of(self.lanes.place(keys.root, lanes=False))
-            state = self.programs.init(self.work.roots, placement.active, columns, numbers, root, x)
-            keys.learn(runs, placement.get(jax.random.key_data(state.key)))
-            return state
+            return self._new(runs, columns, placement, first)
         self._begin([run for run in runs if run not in book])
         state = placement.put(book.stacked(runs))
         status, words = placement.put((np.full(len(runs), RUNNING, np.int32), keys.words(runs)))
         return state._replace(status=status, key=keys.made_of(words))
+
+    def _new(
+        self, runs: list[RunId], columns: Any, placement: Placement, first: Callable[[Any], None] | None = None
+    ) -> TrainState:
+        """New states; ``first`` is called with their shapes before the program that makes them is compiled."""
+        keys, x = self._keys, self.work.train.inputs
+        numbers, x = placement.put(np.array(runs, np.uint32)), np.zeros((1, *x.shape[1:]), x.dtype)
+        root = keys.made_of(self.lanes.place(keys.root, lanes=False))
+        begun = self.work.roots, placement.active, columns, numbers, root, x
+        if first is not None:
+            first(self.lanes.like(self.programs.init.eval_shape(*begun)))
+        state = self.programs.init(*begun)
+        keys.learn(runs, placement.get(jax.random.key_data(state.key)))
+        return state
 
     def _begin(self, runs: list[RunId]) -> None:
         """Enters new runs at step 0."""
         if not runs:
             return
         placement = Placement(self.lanes, len(runs), self._widest)
-        state = placement.get(self._states(runs, self._columns(runs, placement), placement)._replace(key=()), away=True)
+        state = placement.get(self._new(runs, self._columns(runs, placement), placement)._replace(key=()), away=True)
         none = np.zeros(len(runs))
         self.host.book.add(Part(runs, state.status, state.step, none, {}, none.astype(int), -1, state))
 

@@ -12,6 +12,7 @@ from fnnet.data.folding import Selection
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.planning import Build
 from fnnet.sweeps.work import Roots
+from fnnet.train.ahead import Program
 from fnnet.train.core import Training, functions
 from fnnet.train.learner import Monitor
 from fnnet.train.programs import Programs, quickly
@@ -53,7 +54,7 @@ def group_programs(
     options = quickly(lanes.mesh.devices.flat[0].platform)
     return Programs(
         init=jax.jit(init, static_argnums=0, compiler_options=options),
-        advance=jax.jit(over(advance, 4, kept=1), donate_argnums=2),
+        advance=Program(jax.jit(over(advance, 4, kept=1), donate_argnums=2)),
         evaluate=jax.jit(over(lambda h, state, data: make(h).evaluate(state, data), 2)),
         predict=jax.jit(over(lambda h, params, model_state, x: make(h).predict(params, model_state, x), 3)),
     )

@@ -27,12 +27,10 @@ class Watch:
     def __init__(self, bar: Progress, work: Work, runs: Sequence[RunId]) -> None:
         self._bar, self._work, self._runs = bar, work, runs
         self._best: float | None = None
-        self._compiling = 0.0
 
     def compiled(self, seconds: float) -> None:
         """Adds to the time in compiling, of all structures so far."""
-        self._compiling += seconds
-        self._bar.compiled(self._compiling)
+        self._bar.compiled(seconds)
 
     def update(self, book: Book, runs: Sequence[RunId], state: TrainState, lanes: np.ndarray, pace: float) -> None:
         """Shows the mean epoch of all runs, the best score so far, and how many runs have ended early.

@@ -111,13 +111,16 @@ class Checkpoints:
             raise FileError("fit", f"none of the {len(files)} states in {self.folder} can be read. Delete the folder.")
         return None
 
-    def refuse_others(self) -> None:
-        """Raises if there are states already, which a run from the start would mix with its own."""
+    def found(self, like: TrainState, resume: bool) -> Saved | None:
+        """The state to go on with, if one is to be; else there must be none, with which a new run would mix its own."""
+        if resume:
+            return self.latest(like)
         if self.files():
             raise FileError(
                 "fit",
                 f"{self.folder} holds the states of a run. Go on with it by resume=True, or choose another folder.",
             )
+        return None
 
     def _restored(self, path: Path, tensors: Mapping[str, Any], facts: Mapping[str, Any], like: TrainState) -> Saved:
         if not {"belongs", "key", "seconds"} <= facts.keys() or "steps" not in tensors:

@@ -26,11 +26,10 @@ FIRST_STEPS = 8
 
 
 class Driven(NamedTuple):
-    """What the loop brings back: state, what was recorded, and times in seconds."""
+    """What the loop brings back: state, what was recorded, and the seconds without compiling."""
 
     state: Any
     record: Record
-    compile_seconds: float
     seconds: float
     interrupted: bool
     stopped: bool
@@ -64,13 +63,12 @@ def drive(
     """
     record = Record() if record is None else record
     seconds_a_call = min(max(SECONDS_A_CALL, nbytes(state) / BYTES_A_SECOND), MOST_SECONDS)
-    compile_seconds, done, stopped = 0.0, start, False
+    done, stopped = start, False
     if seconds_a_step is None:
         began = time.perf_counter()
         state, rows = advance(state, start, 0, False)
         jax.block_until_ready(rows)
-        compile_seconds = time.perf_counter() - began
-        compiled(compile_seconds)
+        compiled(time.perf_counter() - began)
         record.add(rows, [])
         now = min(FIRST_STEPS, period, steps - start)
     else:
@@ -89,9 +87,7 @@ def drive(
         quickest = min(quickest, pace)
         now = _next_chunk(done, steps, period, max(FIRST_STEPS, int(seconds_a_call / quickest)))
     seconds, unfinished = time.perf_counter() - began, done < steps
-    return Driven(
-        state, record, compile_seconds, seconds, unfinished and not stopped and interrupted(), unfinished and stopped
-    )
+    return Driven(state, record, seconds, unfinished and not stopped and interrupted(), unfinished and stopped)
 
 
 def ends(start: int, stop: int, period: int, last: bool) -> list[int]:

@@ -15,11 +15,26 @@ from fnnet.data import Dataset
 from fnnet.data.dataset import counted
 from fnnet.data.streams import Stream, Window
 from fnnet.train.advancing import ROWS_A_CALL
+from fnnet.train.programs import on_device
 from fnnet.train.sampling import batch_rows, steps_per_epoch
 from fnnet.types import Array
 
 WINDOW_BYTES = 64 * 2**20
 """How much of a stream is on the device at a time; twice that while the next part arrives."""
+
+
+def feeding(
+    train: Dataset | Stream,
+    key: Array,
+    batch_size: int | None,
+    steps: int,
+    place: Callable[[Any], Any],
+    check: Callable[[Dataset], None],
+) -> InMemory | Streamed:
+    """What feeds a run of so many steps; ``place`` puts arrays on devices, ``check`` raises for rows that are wrong."""
+    if isinstance(train, Stream):
+        return Streamed(train, key, batch_size or len(train), steps, place, check)
+    return InMemory(place(on_device(train)))
 
 
 class InMemory:

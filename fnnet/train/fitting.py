@@ -24,12 +24,12 @@ from fnnet.train.checks import check_callbacks, check_fit, check_run
 from fnnet.train.driving import drive
 from fnnet.train.driving import interruption as interrupted_by
 from fnnet.train.every import every_so_often
-from fnnet.train.feeding import InMemory, Streamed
+from fnnet.train.feeding import feeding
 from fnnet.train.history import Record
 from fnnet.train.identity import identity
 from fnnet.train.learner import Learner, Monitor, check_learner, choose_monitor
 from fnnet.train.placement import Rule, agreement, check_placement, ordinary
-from fnnet.train.programs import Programs, on_device, programs
+from fnnet.train.programs import on_device, programs
 from fnnet.train.progress import Progress
 from fnnet.train.run import Run
 from fnnet.train.sampling import steps_per_epoch
@@ -148,6 +148,8 @@ def fit(
     example = sample.inputs[:1]
     spec = jax.ShapeDtypeStruct(np.shape(example)[1:], jax.dtypes.canonicalize_dtype(example.dtype))
     place = jax.device_put if placement is None else placement.copied
+    begins = numbers, key, np.zeros((1, *spec.shape), spec.dtype)
+    like = compiled.init.eval_shape(*begins)
 
     def made(state: TrainState, record: Record, seconds: float, compile_seconds: float = 0.0) -> Run:
         history = record.history(int(state.step))
@@ -166,26 +168,32 @@ def fit(
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(Progress(epochs, "fit", progress and first))
         interruption = stack.enter_context(interrupted_by([signal.SIGINT] + ([signal.SIGTERM] if folder else [])))
-        begun = _begin(compiled, numbers, key, spec, folder, resume)
+        checked = None if validation is None else place(on_device(validation))
+        feed = feeding(train, key, size, steps, place, check_rows)
+        stack.callback(feed.close)
+
+        def call(state: Any, start: int, steps: int, last: bool) -> tuple[Any, ...]:
+            return numbers, state, feed.data(start), checked, np.int32(start), np.int32(steps), np.bool_(last), stopping
+
+        def begin() -> TrainState:
+            """The first state; the program that trains it takes longer to compile, and is begun before."""
+            began = time.perf_counter()
+            if placement is None:
+                compiled.advance.ahead(*call(like, 0, 0, False))
+            state = jax.block_until_ready(compiled.init(*begins))
+            bar.compiled(time.perf_counter() - began)
+            return state
+
+        found = folder.found(like, resume) if folder else None
+        begun = found or Saved(begin(), {}, np.zeros(0, np.int64), 0.0)
         done = int(begun.state.step)
         _check_begun(begun.state, steps, per_epoch, folder, agree)
         state = begun.state if placement is None else placement.place(begun.state)
         record, began = Record(begun.rows, begun.steps), time.perf_counter() - begun.seconds
-        checked = None if validation is None else place(on_device(validation))
-        feed = (
-            Streamed(train, key, size or len(train), steps, place, check_rows)
-            if isinstance(train, Stream)
-            else InMemory(place(on_device(train)))
-        )
-        stack.callback(feed.close)
 
         def interrupted() -> bool:
             interruption.signal = agree(interruption.signal or 0) or None
             return interruption()
-
-        def advance(state: Any, start: int, steps: int, last: bool) -> Any:
-            now = np.int32(start), np.int32(steps), np.bool_(last)
-            return compiled.advance(numbers, state, feed.data(start), checked, *now, stopping)
 
         def limit(done: int) -> int:
             limits = [feed.limit(done)]
@@ -206,7 +214,7 @@ def fit(
             return asked or int(state.status) != RUNNING
 
         driven = drive(
-            advance,
+            lambda *given: compiled.advance(*call(*given)),
             state,
             start=done if int(begun.state.status) == RUNNING else steps,
             steps=steps,
@@ -227,21 +235,7 @@ def fit(
     if int(state.status) == RUNNING and not driven.interrupted:
         status = STOPPED_EARLY if driven.stopped else FINISHED
         state = state._replace(status=jax.device_put(np.int32(status)))
-    return _told(made(_with_best(state, chosen), record, seconds, driven.compile_seconds))
-
-
-def _begin(
-    compiled: Programs, numbers: Any, key: Array, spec: jax.ShapeDtypeStruct, folder: Checkpoints | None, resume: bool
-) -> Saved:
-    """The state to start from: a new one, or the latest of the folder."""
-    x = jax.ShapeDtypeStruct((1, *spec.shape), spec.dtype)
-    if folder is not None and not resume:
-        folder.refuse_others()
-    if folder is not None and resume:
-        saved = folder.latest(jax.eval_shape(compiled.init, numbers, key, x))
-        if saved is not None:
-            return saved
-    return Saved(compiled.init(numbers, key, np.zeros(x.shape, x.dtype)), {}, np.zeros(0, np.int64), 0.0)
+    return _told(made(_with_best(state, chosen), record, seconds, bar.compile_seconds))
 
 
 def _check_begun(

@@ -12,6 +12,7 @@ import numpy as np
 from fnnet.data import Dataset
 from fnnet.errors import HyperparameterError, StructureError, check_key, check_size
 from fnnet.train.advancing import ROWS_A_CALL
+from fnnet.train.ahead import Program
 from fnnet.train.core import Training, functions
 from fnnet.train.learner import Learner, Monitor, choose_monitor
 from fnnet.train.placement import Placement
@@ -22,8 +23,8 @@ from fnnet.train.stopping import EarlyStopping
 class Programs(NamedTuple):
     """Jitted functions whose first argument are the learner's hyperparameters."""
 
-    init: Callable[..., Any]
-    advance: Callable[..., Any]
+    init: Any
+    advance: Program
     evaluate: Callable[..., Any]
     predict: Callable[..., Any]
 
@@ -65,7 +66,7 @@ def programs(
     return Programs(
         init=jax.jit(lambda h, key, x: make(h).init(key, x), compiler_options=quickly(jax.default_backend())),
         # The carry is given away, so that a run needs its state once and not twice.
-        advance=jax.jit(advance, donate_argnums=1),
+        advance=Program(jax.jit(advance, donate_argnums=1)),
         evaluate=jax.jit(lambda h, state, data: make(h).evaluate(state, data)),
         predict=jax.jit(lambda h, params, model_state, x: make(h).predict(params, model_state, x)),
     )

@@ -13,6 +13,7 @@ class Progress:
     def __init__(self, epochs: int, label: str, shown: bool) -> None:
         self._bar: Any = _bar(epochs, label) if shown else None
         self._label = label
+        self.compile_seconds = 0.0
 
     @classmethod
     def none(cls) -> Progress:
@@ -38,9 +39,10 @@ class Progress:
         self._bar.set_postfix_str(", ".join([*shown, f"{steps_per_second:,.0f} steps/s", *([note] if note else [])]))
 
     def compiled(self, seconds: float) -> None:
-        """Tells the time that went into compiling."""
+        """Adds to the time that went into compiling, and tells it."""
+        self.compile_seconds += seconds
         if self._bar is not None:
-            self._bar.set_description_str(f"{self._label} (compiled in {seconds:.1f} s)")
+            self._bar.set_description_str(f"{self._label} (compiled in {self.compile_seconds:.1f} s)")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

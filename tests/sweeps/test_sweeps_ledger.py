@@ -162,9 +162,10 @@ def test_ctrl_c_keeps_what_there_is(pressing, sweep_flowers, flowers, tmp_path):
     assert len(pd.read_parquet(tmp_path / "history.parquet")) == 2
 
 
-def test_ctrl_c_while_the_second_structure_compiles_keeps_the_first(pressing, sweep_flowers):
+@pytest.mark.parametrize("at", [3, 4])  # told twice of each structure: when runs can begin, and when they can train
+def test_ctrl_c_while_the_second_structure_compiles_keeps_the_first(pressing, sweep_flowers, at):
     try:
-        with pressing("compiled", at=2):
+        with pressing("compiled", at=at):
             swept = sweep_flowers(WIDTHS)
     except KeyboardInterrupt:  # which would end the session of pytest
         pytest.fail("what was trained is lost")
