@@ -8,7 +8,7 @@ import os
 import sys
 
 from benchmarks.measuring import PLATFORMS
-from benchmarks.reporting import Options, keep, table, write_page
+from benchmarks.reporting import Options, called, keep, machine, table, write_page
 
 NAMES = ("sweep_warm", "sweep_cold", "grid_folds", "fit", "update", "limit", "compile", "import_time", "scaling")
 """Every benchmark with a peer or a limit, as a module with ``measure(options)``, which gives rows and what is behind
@@ -45,7 +45,7 @@ def main() -> None:
         rows, raw = importlib.import_module(f"benchmarks.{name}").measure(options)
         if keeping:
             keep(name, options, rows, raw)
-        sys.stdout.write(f"{name}\n{table(rows)}\n\n")
+        sys.stdout.write(f"{name}\n{table({called(machine(parsed.device)): rows})}\n\n")
         sys.stdout.flush()
     if keeping:
         write_page()

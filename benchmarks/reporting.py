@@ -1,4 +1,4 @@
-"""What was measured as rows of a table: kept as JSON with the machine, and written into ``docs/performance.md``."""
+"""What was measured as rows of a table: kept as JSON by machine, and written into ``docs/performance.md``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,35 +77,54 @@ def _version(package: str) -> str:
         return "absent"
 
 
+def called(machine: Mapping[str, Any]) -> str:
+    """A machine by its card, or its processor.
+
+    >>> called({"processor": "Intel(R) Xeon(R) Processor @ 2.60GHz"})
+    'Intel Xeon'
+    """
+    name = machine.get("card", machine["processor"]).split(",")[0]
+    return " ".join(re.sub(r"\(.*?\)|\bProcessor\b|\bCPU\b|@.*", " ", name).split())
+
+
 def keep(name: str, options: Options, rows: Iterable[Row], raw: Any) -> None:
-    """Writes ``results/NAME.json`` (``NAME-gpu.json``)."""
-    RESULTS.mkdir(exist_ok=True)
+    """Writes ``results/MACHINE/NAME.json``."""
     told = {"name": name, "machine": machine(options.device), "times": options.times, "quick": options.quick}
     written = [row._asdict() | {"ratio": row.ratio, "reached": row.reached} for row in rows]
-    own = name if options.device == "cpu" else f"{name}-{options.device}"
-    (RESULTS / f"{own}.json").write_text(json.dumps({**told, "rows": written, "raw": raw}, indent=1) + "\n")
+    folder = RESULTS / called(told["machine"]).lower().replace(" ", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps({**told, "rows": written, "raw": raw}, indent=1) + "\n")
 
 
-def kept(path: Path) -> list[Row]:
-    """The rows of a file of results."""
-    return [Row(**{field: row[field] for field in Row._fields}) for row in json.loads(path.read_text())["rows"]]
+def kept(name: str) -> dict[str, list[Row]]:
+    """The rows of a benchmark by machine."""
+    files = [json.loads(path.read_text()) for path in sorted(RESULTS.glob(f"*/{name}.json"))]
+    return {
+        called(file["machine"]): [Row(**{field: row[field] for field in Row._fields}) for row in file["rows"]]
+        for file in files
+    }
 
 
-def table(rows: Iterable[Row]) -> str:
-    """The rows in Markdown."""
-    lines = ["| work | against | fnnet | theirs | ratio | asked | reached |", "|---|---|---:|---:|---:|---:|---|"]
-    for row in rows:
-        cells = (
-            row.work,
-            row.against + (f" ({row.note})" if row.note else ""),
-            _number(row.ours, row.unit),
-            _number(row.theirs, row.unit),
-            "" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.asked is None else f"{row.asked:g}",
-            row.reached,
-        )
-        lines.append("| " + " | ".join(cells) + " |")
+def table(measured: Mapping[str, Iterable[Row]]) -> str:
+    """The rows of each machine side by side, in Markdown."""
+    found = {machine: {(row.work, row.against): row for row in rows} for machine, rows in measured.items()}
+    names = list(dict.fromkeys(name for rows in found.values() for name in rows))
+    columns = ["work", "against", "asked", *(title for m in found for title in (f"{m}: fnnet", "theirs", "ratio"))]
+    lines = ["| " + " | ".join(columns) + " |", "|---|---|" + "---:|" * (len(columns) - 2)]
+    for name in names:
+        of_each = [rows.get(name) for rows in found.values()]
+        asked = next(row.asked for row in of_each if row is not None)
+        cells = [*name, "" if asked is None else f"{asked:g}"]
+        lines.append("| " + " | ".join(cells + [cell for row in of_each for cell in _cells(row)]) + " |")
     return "\n".join(lines)
+
+
+def _cells(row: Row | None) -> tuple[str, str, str]:
+    """What one machine has to say of a row."""
+    if row is None:
+        return "", "", ""
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}" + (", missed" if row.reached == "no" else "")
+    return _number(row.ours, row.unit), _number(row.theirs, row.unit) + (f" ({row.note})" if row.note else ""), ratio
 
 
 def _number(value: float | None, unit: str) -> str:
@@ -120,13 +140,18 @@ def short(value: float) -> str:
     return f"{float(f'{value:.3g}'):,g}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
+def names() -> list[str]:
+    """The benchmarks of which there are results."""
+    return sorted({path.stem for path in RESULTS.glob("*/*.json")})
+
+
 def page(text: str) -> str:
-    """The page with the table of every file of results between its marks."""
-    for path in sorted(RESULTS.glob("*.json")):
-        begin, end = BEGIN.format(name=path.stem), END.format(name=path.stem)
+    """The page with the table of every benchmark that has results between its marks."""
+    for name in names():
+        begin, end = BEGIN.format(name=name), END.format(name=name)
         if begin in text:
             before, rest = text.split(begin)
-            text = f"{before}{begin}\n\n{table(kept(path))}\n\n{end}{rest.split(end)[1]}"
+            text = f"{before}{begin}\n\n{table(kept(name))}\n\n{end}{rest.split(end)[1]}"
     return text
 
 

@@ -37,8 +37,8 @@ MIDDLE = (1e6, 30)
 """Parameters and leaves for the others."""
 MOVED = 28
 """Bytes that an Adam has to read and write for a parameter."""
-TURN, TURNS, BEGINNINGS = 0.005, 6, 2
-"""Seconds of a turn, about; turns of each after a beginning; and beginnings of a cell that is not the largest."""
+TURN, TURNS, BEGINNINGS = 0.005, 6, 8
+"""Seconds of a turn, about; turns of each after a beginning; and beginnings of a cell of which each takes a moment."""
 AT_ONCE = 50_000_000
 """Numbers that the copy moves at once, which is more than any cache holds."""
 TORCH_SIZES = (1e5, 1e6, 1e7)

@@ -25,17 +25,29 @@ def test_what_takes_longer_than_ours_has_a_ratio_above_one():
 def test_a_contender_that_is_missing_has_no_ratio_and_its_row_says_so():
     row = ROW._replace(theirs=None, note="torch is not installed")
     assert (row.ratio, row.reached) == (None, "")
-    assert "| by hand (torch is not installed) | 2\N{NO-BREAK SPACE}s | – |  | 1.5 |  |" in reporting.table([row])
+    said = "| a step | by hand | 1.5 | 2\N{NO-BREAK SPACE}s | – (torch is not installed) |  |"
+    assert said in reporting.table({"here": [row]})
+
+
+def test_machines_stand_side_by_side_and_what_one_has_not_measured_is_empty():
+    other = ROW._replace(work="another", asked=2.0)
+    head, _, *lines = reporting.table({"here": [ROW], "there": [other, ROW]}).replace("\N{NO-BREAK SPACE}", " ").split("\n")
+    assert head == "| work | against | asked | here: fnnet | theirs | ratio | there: fnnet | theirs | ratio |"
+    assert lines == [
+        "| a step | by hand | 1.5 | 2 s | 3 s | 1.50 | 2 s | 3 s | 1.50 |",
+        "| another | by hand | 2 |  |  |  | 2 s | 3 s | 1.50, missed |",
+    ]
 
 
 def test_a_table_stands_between_its_marks_and_what_is_around_them_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(reporting, "RESULTS", tmp_path)
     reporting.keep("fit", reporting.Options(1, "cpu", False), [ROW], {})
     begin, end = (mark.format(name="fit") for mark in (reporting.BEGIN, reporting.END))
-    assert reporting.kept(tmp_path / "fit.json") == [ROW]
+    (machine,) = reporting.kept("fit")
+    assert reporting.kept("fit") == {machine: [ROW]}
     for old in ("", "an old table"):
         page = reporting.page(f"before\n{begin}{old}{end}\nbehind")
-        assert page == f"before\n{begin}\n\n{reporting.table([ROW])}\n\n{end}\nbehind"
+        assert page == f"before\n{begin}\n\n{reporting.table({machine: [ROW]})}\n\n{end}\nbehind"
 
 
 @pytest.mark.parametrize(("ratios", "counts"), [((3.0, 1.0), 1.0), ((3.0, 1.0, 2.0), 2.0), ((4.0, 1.0, 2.0, 3.0), 2.0)])
