@@ -89,9 +89,7 @@ def pressing():
 
     @contextlib.contextmanager
     def press(method="update", at=1, times=1):
-        calls = itertools.count(1)
-
-        pressed = []
+        calls, pressed = itertools.count(1), []
 
         def called(self, *arguments, **named):
             if next(calls) == at or at is None:

@@ -29,7 +29,7 @@ class _Parts(NamedTuple):
     def check(self, **trees: Any) -> None:
         """Raises unless parameters and state have an entry for each part."""
         for what, tree in trees.items():
-            there = tree if isinstance(tree, Mapping) else range(len(tree)) if isinstance(tree, Sequence) else ()
+            there = tree if isinstance(tree, Mapping) else range(len(tree)) if isinstance(tree, tuple | list) else ()
             if set(there) != set(self.layers):
                 has, parts = (", ".join(map(str, names)) for names in (there, self.layers))
                 raise StructureError(

@@ -22,8 +22,8 @@ from fnnet.sweeps.generations import (
     taken,
 )
 from fnnet.sweeps.lanes import Lanes
-from fnnet.sweeps.ledger import Ledger
-from fnnet.sweeps.memory import machine_memory, one_lane
+from fnnet.sweeps.ledger import Ledger, lost
+from fnnet.sweeps.memory import machine_memory
 from fnnet.sweeps.packs import Packs
 from fnnet.sweeps.planning import Group, GroupKey, check_group, check_ranges, group_trials, labelled
 from fnnet.sweeps.plans import GroupPlan, Plan, plan_group
@@ -68,7 +68,6 @@ class Campaign:
         self._placed: dict[Any, Any] = {}
         self._plans = {planned.group.key: planned for planned in plan.groups}
         self._regroup()
-        self._likes: dict[GroupKey, TrainState] = {}
         self._runs = work.runs(range(len(trials)))
         self.over = False
         # A run that rests may be sent on by a scheduler, from its state.
@@ -182,13 +181,16 @@ class Campaign:
     def _planned(self, group: Group, lanes: Lanes) -> GroupPlan:
         return plan_group(group, self.work, lanes, self.plan.share)
 
+    def _plan_of(self, group: Group) -> GroupPlan:
+        if group.key not in self._plans:  # the scheduler has combined what was not combined before
+            check_group(group, self.space, self.work.train, self.work.validation, self.work.batch_size)
+            self._plans[group.key] = self._planned(group, self.lanes)
+        return self._plans[group.key]
+
     def _packs_of(self, group: Group) -> Packs:
         packs = self._packs.get(group.key)
         if packs is None:
-            planned = self._plans.get(group.key)
-            if planned is None:  # the scheduler has combined what was not combined before
-                check_group(group, self.space, self.work.train, self.work.validation, self.work.batch_size)
-                planned = self._planned(group, self.lanes)
+            planned = self._plan_of(group)
             label = self._labels[group.key]
             width = self.ledger.width(label) if self.ledger else None
             width = remembered(self._name(group)) if width is None else width
@@ -204,11 +206,8 @@ class Campaign:
         return next(group for group in self._groups if trial in group.trials)
 
     def _like(self, run: RunId) -> TrainState:
-        """The structure of a run's state."""
-        group = self._group_of(run[0])
-        if group.key not in self._likes:
-            self._likes[group.key] = one_lane(group, self.work)
-        return self._likes[group.key]
+        """The shapes of a run's state."""
+        return self._plan_of(self._group_of(run[0])).lane
 
     def watch(self, runs: Sequence[RunId], state: TrainState, lanes: np.ndarray, pace: float) -> None:
         """Shows how far the sweep is."""
@@ -290,16 +289,6 @@ class Campaign:
             again=self.again,
         )
         return Sweep(self.trials, trained)
-
-
-def lost(ledger: Ledger | None) -> FileError:
-    """What is said when states are gone that others were taken from."""
-    where = ledger.folder if ledger else "the folder"
-    return FileError(
-        "sweep",
-        f"{where} lacks states of runs from which others went on, so that these cannot be trained again. Delete the "
-        f"folder, or choose another out=.",
-    )
 
 
 def never() -> bool:

@@ -286,3 +286,13 @@ def _tidy(sweep: Sweep) -> Any:
     }
     scores = {name: values.ravel() for name, values in sweep.history.items()}
     return pd.DataFrame({**columns, **scores}).dropna(subset=list(scores), how="all")
+
+
+def lost(ledger: Ledger | None) -> FileError:
+    """What is said when states are gone that others were taken from."""
+    where = ledger.folder if ledger else "the folder"
+    return FileError(
+        "sweep",
+        f"{where} lacks states of runs from which others went on, so that these cannot be trained again. Delete the "
+        f"folder, or choose another out=.",
+    )

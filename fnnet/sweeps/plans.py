@@ -46,17 +46,22 @@ class Share(NamedTuple):
 class GroupPlan(NamedTuple):
     """What the runs of one structure will be: how lanes are computed, how many at once, and what a lane needs.
 
-    ``updates`` are those of all runs together.
+    ``updates`` are those of all runs together, ``lane`` has the shapes of one state.
     """
 
     group: Group
     runs: int
     updates: int
-    parameters: int
+    lane: TrainState
     lanes: Lanes
     at_once: int
     memory: Memory
     flops: int | None
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that a run learns."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.lane.params))
 
     @property
     def bytes_at_once(self) -> int:
@@ -185,9 +190,8 @@ def plan_group(group: Group, work: Work, lanes: Lanes, share: Share, exactly: bo
             f"a single run needs {size(memory.of(1))} of a device, but only {size(share.limit)} may be used "
             f"({share.of:.0%} of {size(share.total)}). Allow more with memory=, or take a smaller batch_size or model.",
         )
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(lane.params))
     return GroupPlan(
-        group, runs, updates, parameters, lanes, most_lanes(lanes, memory, share.limit), memory,
+        group, runs, updates, lane, lanes, most_lanes(lanes, memory, share.limit), memory,
         flops_of(group, work) if exactly else None,
     )  # fmt: skip
 

@@ -127,17 +127,17 @@ class Roots(NamedTuple):
     folded: bool = False
     share: tuple[str, ...] = ()
 
-    def key(self, key: Array, run: Array) -> Array:
-        """From the key of a sweep and a run: the numbers of trial, seed and fold, (3,) uint32."""
+    def key(self, root: Array, run: Array) -> Array:
+        """From the key of the sweep and a run: the numbers of trial, seed and fold, (3,) uint32."""
         trial, *rest = run
-        own = self._of(key, trial, *rest)
+        own = self._of(root, trial, *rest)
         if not self.share:
             return own
-        common, shared = self._of(key, SHARED, *rest), {p for name in self.share for p in SHAREABLE[name]}
+        common, shared = self._of(root, SHARED, *rest), {p for name in self.share for p in SHAREABLE[name]}
         return jnp.stack([common if purpose in shared else own for purpose in range(draws.PURPOSES)])
 
-    def _of(self, key: Array, trial: Any, seed: Any, fold: Any) -> Array:
-        own = jax.random.fold_in(jax.random.fold_in(key, trial), seed)
+    def _of(self, root: Array, trial: Any, seed: Any, fold: Any) -> Array:
+        own = jax.random.fold_in(jax.random.fold_in(root, trial), seed)
         return jax.random.fold_in(own, fold) if self.folded else own
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -11,7 +12,7 @@ class Progress:
     """A tqdm bar that counts epochs, with the latest scores and steps a second; nothing if not shown."""
 
     def __init__(self, epochs: int, label: str, shown: bool) -> None:
-        self._bar: Any = _bar(epochs, label) if shown else None
+        self._bar: Any = _bar(epochs, label) if shown else _Hidden()
         self._label = label
         self.compile_seconds = 0.0
 
@@ -21,19 +22,15 @@ class Progress:
         return cls(0, "", False)
 
     def __enter__(self) -> Progress:
-        if self._bar is not None:
-            self._bar.set_postfix_str("compiling")
+        self._bar.set_postfix_str("compiling")
         return self
 
     def say(self, text: str) -> None:
         """Shows lines above the bar."""
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
+        self._bar.write(text, file=sys.stderr)
 
     def update(self, epoch: int, scores: dict[str, float], steps_per_second: float, note: str = "") -> None:
         """Shows how far training is."""
-        if self._bar is None:
-            return
         shown = [f"{name} {value:.4g}" for name, value in scores.items()]
         self._bar.n = epoch
         self._bar.set_postfix_str(", ".join([*shown, f"{steps_per_second:,.0f} steps/s", *([note] if note else [])]))
@@ -41,14 +38,19 @@ class Progress:
     def compiled(self, seconds: float) -> None:
         """Adds to the time that went into compiling, and tells it."""
         self.compile_seconds += seconds
-        if self._bar is not None:
-            self._bar.set_description_str(f"{self._label} (compiled in {self.compile_seconds:.1f} s)")
+        self._bar.set_description_str(f"{self._label} (compiled in {self.compile_seconds:.1f} s)")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
+
+
+class _Hidden:
+    """In place of a bar; does nothing of what a bar does."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments, **named: None
 
 
 def _bar(epochs: int, label: str) -> Any:

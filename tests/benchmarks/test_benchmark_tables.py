@@ -31,7 +31,9 @@ def test_a_contender_that_is_missing_has_no_ratio_and_its_row_says_so():
 
 def test_machines_stand_side_by_side_and_what_one_has_not_measured_is_empty():
     other = ROW._replace(work="another", asked=2.0)
-    head, _, *lines = reporting.table({"here": [ROW], "there": [other, ROW]}).replace("\N{NO-BREAK SPACE}", " ").split("\n")
+    head, _, *lines = (
+        reporting.table({"here": [ROW], "there": [other, ROW]}).replace("\N{NO-BREAK SPACE}", " ").split("\n")
+    )
     assert head == "| work | against | asked | here: fnnet | theirs | ratio | there: fnnet | theirs | ratio |"
     assert lines == [
         "| a step | by hand | 1.5 | 2 s | 3 s | 1.50 | 2 s | 3 s | 1.50 |",

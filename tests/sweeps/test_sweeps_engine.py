@@ -43,13 +43,6 @@ def test_a_run_of_a_sweep_is_the_fit_with_its_key_and_hyperparameters(swept, flo
         np.testing.assert_allclose(run.predict(flowers[1].inputs), alone.predict(flowers[1].inputs), rtol=1e-4)
 
 
-def test_keys_depend_on_trial_and_seed_alone():
-    runs = jnp.array([(t, s, 0) for t in (5, 2) for s in range(3)], jnp.uint32)
-    keys = jax.vmap(Roots().key, in_axes=(None, 0))(KEY, runs)
-    expected = [jax.random.fold_in(jax.random.fold_in(KEY, t), s) for t in (5, 2) for s in range(3)]
-    np.testing.assert_array_equal(jax.random.key_data(keys), [jax.random.key_data(k) for k in expected])
-
-
 def test_keys_are_known_without_beginning_runs(swept):
     work = swept._trained.work._replace(folds=2, share=("data",))
     runs = [(3, 1, 0), (0, 0, 1), (2, 1, 1)]
