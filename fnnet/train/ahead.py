@@ -33,5 +33,4 @@ class Program:
         """What the function gives, once what is being compiled is there."""
         if self._compiling is not None:
             self._compiling.join()
-            self._compiling = None
         return self._jitted(*arguments)
