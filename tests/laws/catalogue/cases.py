@@ -29,9 +29,7 @@ NUMBERS = (math.nan, math.inf, "1", (0.1, 0.2))
 class Case(NamedTuple):
     """``build(**numbers)`` makes the part; every number comes with two values that the laws compare.
 
-    ``extra`` is what the update of an optimizer is offered by name beside gradients and parameters. ``atol`` is how
-    far equal computations may lie apart in float32: more than one unit in the last place of 1 only where a result is
-    a sum of terms near 1 that may cancel, as a point drawn around another one is.
+    ``extra`` is what the update of an optimizer is offered by name beside gradients and parameters.
 
     For layers, ``shape`` is the inputs' with the batch, ``integers`` makes them whole numbers below it, and ``wrong``
     says for the arguments by name what is refused: one row of a layer has to for every size and number it takes.
@@ -41,7 +39,6 @@ class Case(NamedTuple):
     numbers: Mapping[str, tuple[float, float]] = MappingProxyType({})
     shape: tuple[int, ...] = (4, 3)
     extra: Mapping[str, Any] = MappingProxyType({})
-    atol: float = 1e-7
     integers: int | None = None
     wrong: Mapping[str, Wrong] = MappingProxyType({})
 
