@@ -36,8 +36,9 @@ def module_name(path):
 
 MODULES = {module_name(path): path for path in FILES}
 PACKAGES = {name: path for name, path in MODULES.items() if path.name == "__init__.py"}
-DOORS = {name: path.with_suffix(".pyi") if name == "fnnet" else path for name, path in PACKAGES.items()}
-"""What a package exports; of the house itself, which is lazy, it stands in the stub."""
+LAZY = {name: path.with_suffix(".pyi") for name, path in PACKAGES.items() if path.with_suffix(".pyi").exists()}
+DOORS = PACKAGES | LAZY
+"""What a package exports; of one that is lazy, as the house itself is, it stands in the stub."""
 
 
 def imports(path):

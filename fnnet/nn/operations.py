@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr
 
 _FREE = frozenset(
     [
@@ -82,6 +81,9 @@ def _terms(equation: Any) -> int:
 
 def _inner(params: Any) -> Iterator[Any]:
     """The jaxprs of loops, branches and functions inside of an equation."""
+    # Imported where operations are counted, for it brings all of Pallas along.
+    from jax.extend.core import ClosedJaxpr, Jaxpr
+
     for value in params.values():
         for part in value if isinstance(value, tuple | list) else [value]:
             if isinstance(part, ClosedJaxpr):

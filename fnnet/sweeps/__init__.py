@@ -1,10 +1,5 @@
 """Sweeps: many networks as the lanes of one program."""
 
-from fnnet.sweeps.asking import OptunaSearch
-from fnnet.sweeps.engine import plan, sweep
-from fnnet.sweeps.ensembles import Ensemble, ensemble
-from fnnet.sweeps.pages import write_report
-from fnnet.sweeps.plans import Plan
-from fnnet.sweeps.results import Sweep
+from fnnet.lazy import front_door
 
-__all__ = ["Ensemble", "OptunaSearch", "Plan", "Sweep", "ensemble", "plan", "sweep", "write_report"]
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,18 +13,18 @@ import numpy as np
 from fnnet.errors import HyperparameterError, ShapeError, StructureError
 from fnnet.report.runs import LOSSES, best_row
 from fnnet.report.style import plural
-from fnnet.sweeps import comparing
 from fnnet.sweeps.book import RunId
 from fnnet.sweeps.drawing import Trial
-from fnnet.sweeps.ensembles import Ensemble, ensemble
-from fnnet.sweeps.figures import draw
-from fnnet.sweeps.importance import importance
 from fnnet.sweeps.plans import Plan
 from fnnet.sweeps.space import is_whole
 from fnnet.sweeps.tables import divergence, run_table, scores_in_common
 from fnnet.sweeps.trained import Trained, predicted, run_of, states
 from fnnet.train.history import History
 from fnnet.train.run import Run
+
+if TYPE_CHECKING:
+    from fnnet.sweeps.comparing import Comparison
+    from fnnet.sweeps.ensembles import Ensemble
 
 
 class Sweep:
@@ -139,9 +139,11 @@ class Sweep:
         Raises:
             HyperparameterError: ``confidence`` is out of range.
         """
-        return comparing.summary(self.table, self.hyperparameters, self.monitor, self.maximize, confidence)
+        from fnnet.sweeps.comparing import summary
 
-    def compare(self, first: int, second: int, confidence: float = 0.95) -> comparing.Comparison:
+        return summary(self.table, self.hyperparameters, self.monitor, self.maximize, confidence)
+
+    def compare(self, first: int, second: int, confidence: float = 0.95) -> Comparison:
         """How much better one trial is than another, run by run of the same seed and fold.
 
         Args:
@@ -152,12 +154,14 @@ class Sweep:
         Raises:
             HyperparameterError: there is no such trial, or ``confidence`` is out of range.
         """
+        from fnnet.sweeps.comparing import compare
+
         for trial in (first, second):
             if not (is_whole(trial) and 0 <= trial < len(self.trials)):
                 raise HyperparameterError(
                     "sweep.compare", f"there is no trial {trial!r}: the sweep has trials 0 to {len(self.trials) - 1}."
                 )
-        return comparing.compare(self.table, first, second, self.monitor, self.maximize, confidence)
+        return compare(self.table, first, second, self.monitor, self.maximize, confidence)
 
     def run(self, trial: int, seed: int = 0, fold: int = 0) -> Run:
         """One run as `fit` would have returned it: as it was kept in memory or on disk, or else trained again.
@@ -195,6 +199,8 @@ class Sweep:
         Raises:
             DataError: no run has a score.
         """
+        from fnnet.sweeps.ensembles import ensemble
+
         best = self.top(top)
         best = best[best[self.monitor].notna()]
         work = self._trained.work
@@ -286,6 +292,8 @@ class Sweep:
 
         Source: Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter importance", 2014.
         """
+        from fnnet.sweeps.importance import importance
+
         scores = scores_in_common(self._trained, self._runs)
         table = self.table if scores is None else self.table.assign(**{self.monitor: scores})
         return importance(table, self.hyperparameters, self.monitor, pairs=pairs)
@@ -305,6 +313,8 @@ class Sweep:
             DataError: there is nothing to draw.
             MissingPackageError: matplotlib is not installed.
         """
+        from fnnet.sweeps.figures import draw
+
         draw(self, path, kind)
 
     def __repr__(self) -> str:
