@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import digits_peers, fit
 from benchmarks.digits_peers import RATES
-from benchmarks.measuring import cold, say, spread
+from benchmarks.measuring import between, cold, say
 from benchmarks.reporting import Options, Row
 
 DEPTHS, WIDTH, LIMIT = (4, 16, 64, 256), 64, 1.5
@@ -41,10 +41,10 @@ def measure(options: Options) -> tuple[list[Row], Any]:
             middle["sweep by hand"],
             "s",
             1.0,
-            f"{spread(found['sweep by hand'], 2)} s",
+            f"{between(found['sweep by hand'])} s",
         ),
         Row("sweep of 64 rates", "the limit", middle["sweep"], LIMIT, "s", 1.0),
-        Row("fit", "by hand", middle["fit"], middle["fit by hand"], "s", 1.0, f"{spread(found['fit by hand'], 2)} s"),
+        Row("fit", "by hand", middle["fit"], middle["fit by hand"], "s", 1.0, f"{between(found['fit by hand'])} s"),
         Row(f"fit, {high} by repeat", low, middle[high], middle[low], "s", round(1 / FLAT, 3)),
     ], found
 

@@ -7,7 +7,7 @@ import statistics
 import sys
 from typing import Any
 
-from benchmarks.measuring import cold, say, spread
+from benchmarks.measuring import between, cold, say
 from benchmarks.reporting import Options, Row
 
 IMPORTS = {"jax": ("jax",), "fnnet": ("jax", "fnnet"), "sweep": ("fnnet", "fnnet.sweeps")}
@@ -32,7 +32,7 @@ def measure(options: Options) -> tuple[list[Row], Any]:
             middle["jax"],
             "s",
             AT_MOST,
-            f"{spread(found['jax'], 2)} s",
+            f"{between(found['jax'])} s",
         ),
         Row("import fnnet, fnnet.sweep", "import jax", middle["sweep"], middle["jax"], "s"),
     ]

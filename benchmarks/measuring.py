@@ -91,10 +91,14 @@ def say(**numbers: Any) -> None:
     sys.stdout.write(json.dumps(numbers) + "\n")
 
 
+def between(values: Sequence[float], digits: int = 2) -> str:
+    """The least and the largest."""
+    return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+
+
 def spread(values: Sequence[float], digits: int = 1) -> str:
     """The median, and the least and the largest."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{statistics.median(values):.{digits}f} ({between(values, digits)})"
 
 
 def keep(name: str, out: Path, numbers: dict[str, Any]) -> None:

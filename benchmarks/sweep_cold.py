@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import digits_peers
 from benchmarks.digits_peers import RATES
-from benchmarks.measuring import cold, say, spread
+from benchmarks.measuring import between, cold, say
 from benchmarks.reporting import Options, Row
 
 # Who, how it is called, and how many times as long it has to take.
@@ -34,7 +34,7 @@ def measure(options: Options) -> tuple[list[Row], Any]:
     }
     rows = []
     for name, (words, asked) in AGAINST.items():
-        note = f"{spread([m.seconds for m in turns[name]])} s" if name in seconds else "not installed"
+        note = f"{between([m.seconds for m in turns[name]])} s" if name in seconds else "not installed"
         rows.append(Row(f"{count} rates, cold", words, seconds["fnnet"], seconds.get(name), "s", asked or None, note))
     return rows, {name: [m._asdict() for m in found] for name, found in turns.items()}
 
