@@ -56,8 +56,9 @@ def global_norm(tree: PyTree) -> Array:
 
 def is_finite(tree: PyTree) -> Array:
     """Whether no element of any leaf is NaN or infinite."""
-    # 0 · x is 0 or NaN, and its sum two loops to compile, where a conjunction of x < ∞ is four.
-    return jnp.all(jnp.asarray([jnp.isfinite(jnp.sum(0 * leaf)) for leaf in jax.tree.leaves(tree)], bool))
+    # x − x is 0 or NaN, and its sum two loops to compile, where a conjunction of x < ∞ is four. For 0 · x XLA makes an
+    # array of zeros as large as x.
+    return jnp.all(jnp.asarray([jnp.isfinite(jnp.sum(leaf - leaf)) for leaf in jax.tree.leaves(tree)], bool))
 
 
 def tree_branch(condition: Array, yes: PyTree, no: PyTree) -> PyTree:

@@ -41,9 +41,9 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 install_import_hook(["fnnet.draws", "fnnet.losses", "fnnet.metrics", "fnnet.trees"], "beartype.beartype")
 
 if flags is None:
-    from fnnet.train import programs  # after the hook above
+    from fnnet.train import options  # after the hook above
 
-    programs.ONCE = 0
+    options.ONCE = 0
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 

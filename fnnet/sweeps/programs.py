@@ -12,10 +12,11 @@ from fnnet.data.folding import Selection
 from fnnet.sweeps.lanes import Lanes
 from fnnet.sweeps.planning import Build
 from fnnet.sweeps.work import Roots
+from fnnet.train import options
 from fnnet.train.ahead import Program
 from fnnet.train.core import Training, functions
 from fnnet.train.learner import Monitor
-from fnnet.train.programs import Programs, quickly
+from fnnet.train.programs import Programs
 
 
 @functools.lru_cache(maxsize=64)
@@ -51,10 +52,10 @@ def group_programs(
     def init(roots: Roots, *arguments: Any) -> Any:
         return over(lambda h, run, key, x: make(h).init(roots.key(key, run), x), 2)(*arguments)
 
-    options = quickly(lanes.mesh.devices.flat[0].platform)
+    platform = lanes.mesh.devices.flat[0].platform
     return Programs(
-        init=jax.jit(init, static_argnums=0, compiler_options=options),
-        advance=Program(jax.jit(over(advance, 4, kept=1), donate_argnums=2)),
+        init=jax.jit(init, static_argnums=0, compiler_options=options.once(platform)),
+        advance=Program(jax.jit(over(advance, 4, kept=1), donate_argnums=2, compiler_options=options.loops(platform))),
         evaluate=jax.jit(over(lambda h, state, data: make(h).evaluate(state, data), 2)),
         predict=jax.jit(over(lambda h, params, model_state, x: make(h).predict(params, model_state, x), 3)),
     )

@@ -17,8 +17,8 @@ from fnnet.data import folds as deal
 from fnnet.data.folding import row_tables
 from fnnet.errors import HyperparameterError, StructureError, within
 from fnnet.sweeps.space import is_whole
+from fnnet.train import options
 from fnnet.train.learner import Monitor
-from fnnet.train.programs import quickly
 from fnnet.train.stopping import EarlyStopping
 from fnnet.types import Array
 
@@ -148,7 +148,7 @@ def _jitted(roots: Roots, platform: str) -> Any:
         return jax.lax.map(lambda run: roots.key(root, run), runs)
 
     # Whole numbers come out the same at any level.
-    return jax.jit(keys, compiler_options=quickly(platform, level=0))
+    return jax.jit(keys, compiler_options=options.once(platform, level=0))
 
 
 def check_share(share: Any) -> tuple[str, ...]:

@@ -18,8 +18,10 @@ from fnnet.trees import nbytes
 SECONDS_A_CALL = 0.5
 """How long a chunk may keep the host waiting: short enough for progress and Ctrl-C, long enough to cost nothing."""
 
-BYTES_A_SECOND, MOST_SECONDS = 1e8, 2.0
-"""A call copies its state: for each so many bytes of it a chunk may take a second, up to the most."""
+BYTES_A_SECOND, MOST_SECONDS = 4e7, 3.0
+"""A call copies its state: for each so many bytes of it a chunk may take a second, up to the most.
+
+On a CPU the memory for the copy is new, and a second makes and fills 2 GB of it: calls cost a fiftieth of the time."""
 
 FIRST_STEPS = 8
 """Steps of the first chunk, which tells what a step costs."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from fnnet.data import Dataset
 from fnnet.errors import HyperparameterError, StructureError, check_key, check_size
+from fnnet.train import options
 from fnnet.train.advancing import ROWS_A_CALL
 from fnnet.train.ahead import Program
 from fnnet.train.core import Training, functions
@@ -27,17 +28,6 @@ class Programs(NamedTuple):
     advance: Program
     evaluate: Callable[..., Any]
     predict: Callable[..., Any]
-
-
-ONCE = 1
-"""The level of optimisation for programs that run once; the tests take less."""
-
-
-def quickly(platform: str, level: int | None = None) -> dict[str, Any] | None:
-    """Options for what runs once, and whose compiling is all that it costs: on a CPU it takes half as long."""
-    if platform != "cpu":
-        return None
-    return {"xla_backend_optimization_level": ONCE if level is None else level, "xla_cpu_use_fusion_emitters": False}
 
 
 @functools.lru_cache(maxsize=64)
@@ -63,10 +53,11 @@ def programs(
         state, rows = make(hyperparameters).advance(state, *rest)
         return (state, rows) if placement is None else placement.held((state, rows))
 
+    platform = jax.default_backend()
     return Programs(
-        init=jax.jit(lambda h, key, x: make(h).init(key, x), compiler_options=quickly(jax.default_backend())),
+        init=jax.jit(lambda h, key, x: make(h).init(key, x), compiler_options=options.once(platform)),
         # The carry is given away, so that a run needs its state once and not twice.
-        advance=Program(jax.jit(advance, donate_argnums=1)),
+        advance=Program(jax.jit(advance, donate_argnums=1, compiler_options=options.loops(platform))),
         evaluate=jax.jit(lambda h, state, data: make(h).evaluate(state, data)),
         predict=jax.jit(lambda h, params, model_state, x: make(h).predict(params, model_state, x)),
     )
