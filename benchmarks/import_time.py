@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks.measuring import between, cold, say
 from benchmarks.reporting import Options, Row
 
-IMPORTS = {"jax": ("jax",), "fnnet": ("jax", "fnnet"), "sweep": ("fnnet", "fnnet.sweeps")}
-"""What each process imports; `fnnet.sweep` is in `fnnet.sweeps`."""
+IMPORTS = {"jax": ("jax",), "fnnet": ("jax", "fnnet"), "sweep": ("fnnet", "fnnet.sweeps.engine")}
+"""What each process imports; `fnnet.sweep` is in `fnnet.sweeps.engine`."""
 
 AT_MOST = round(1 / 1.1, 3)
 """At most 1.1 times as long, which is a ratio of as much at least."""
