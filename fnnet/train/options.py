@@ -22,7 +22,7 @@ def once(platform: str, level: int | None = None) -> dict[str, Any] | None:
 
 
 def loops(platform: str) -> dict[str, Any] | None:
-    """For loops whose state is large: XLA copies less of it where it looks closely at who reads what, as on GPUs."""
+    """For loops whose state is large: XLA copies less of it where it looks closely at who reads what and when."""
     return _known(platform, xla_cpu_copy_insertion_use_region_analysis=True)
 
 
