@@ -26,6 +26,10 @@ class Options(NamedTuple):
     quick: bool
 
 
+LARGER = {"µs": "ms", "ms": "s"}
+"""Units a thousand times as large, for tables that can be read."""
+
+
 class Row(NamedTuple):
     """``ours`` and ``theirs`` in ``unit``, less being better; ``ratio`` is theirs / ours, ``asked`` the least of it.
 
@@ -128,7 +132,11 @@ def _cells(row: Row | None) -> tuple[str, str, str]:
 
 
 def _number(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{short(value)}\N{NO-BREAK SPACE}{unit}"
+    if value is None:
+        return "–"
+    while value >= 1000 and unit in LARGER:
+        value, unit = value / 1000, LARGER[unit]
+    return f"{short(value)}\N{NO-BREAK SPACE}{unit}"
 
 
 def short(value: float) -> str:

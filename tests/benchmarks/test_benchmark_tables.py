@@ -29,6 +29,21 @@ def test_a_contender_that_is_missing_has_no_ratio_and_its_row_says_so():
     assert said in reporting.table({"here": [row]})
 
 
+@pytest.mark.parametrize(
+    ("theirs", "unit", "said"),
+    [
+        (999.0, "µs", "999 µs"),
+        (1000.0, "µs", "1 ms"),
+        (1.1e6, "µs", "1.1 s"),
+        (5000.0, "s", "5,000 s"),
+        (2e3, "MiB", "2,000 MiB"),
+    ],
+)
+def test_long_times_are_in_larger_units(theirs, unit, said):
+    row = ROW._replace(theirs=theirs, unit=unit)
+    assert f"| {said} |" in reporting.table({"here": [row]}).replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_machines_stand_side_by_side_and_what_one_has_not_measured_is_empty():
     other = ROW._replace(work="another", asked=2.0)
     head, _, *lines = (
