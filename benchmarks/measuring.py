@@ -13,8 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-FORGOTTEN = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE", "XLA_FLAGS", "PYTHONWARNINGS")
-"""What would let a process know programs of an earlier one, or compile otherwise than a user's does."""
+FORGOTTEN = (
+    *("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE", "XLA_FLAGS"),
+    *("PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE"),
+)
+"""What would let a process know programs of an earlier one, or compile otherwise than a user's does.
+
+Python too: what pip installs it compiles, a working copy is compiled when it is first imported, unless that is off.
+"""
 
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda"}
 """What JAX and torch call a device."""

@@ -1,6 +1,7 @@
 """The strictest JAX that the library promises to run under; set before anything of fnnet is imported."""
 
 import contextlib
+import gc
 import itertools
 import os
 import shutil
@@ -17,10 +18,10 @@ from jaxtyping import install_import_hook
 # the time of the whole suite, and the emitters of fused loops are a third of what is left. Processes that tests start
 # compile as users do, but for those that are killed, and so does parity in .ci/run.
 flags = os.environ.get("XLA_FLAGS")
+KNOWN = jax.__version_info__ < (0, 11)  # XLA ends a process over a flag that it does not know
+EMITTERS = " --xla_cpu_use_fusion_emitters=false" if KNOWN else ""
 if flags is None:
-    known = jax.__version_info__ < (0, 11)  # XLA ends a process over a flag that it does not know
-    emitters = " --xla_cpu_use_fusion_emitters=false" if known else ""
-    os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0" + emitters
+    os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0" + EMITTERS
 jax.config.update("jax_num_cpu_devices", 4)
 jax.devices()  # XLA reads its flags once
 if flags is None:
@@ -33,6 +34,8 @@ if "FNNET_TEST_PROGRAMS" not in os.environ:
 jax.config.update("jax_compilation_cache_dir", os.environ["FNNET_TEST_PROGRAMS"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+# JAX keeps what it has traced, so that there is much to look through and little to find.
+gc.set_threshold(100_000, 50, 100)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
@@ -66,6 +69,16 @@ def compilations():
     jax.monitoring.register_event_duration_secs_listener(listen)
     yield found
     jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.fixture(scope="session")
+def compiling_less():
+    """The environment of a process that trains longer than tests do, but not long; it shares what is compiled."""
+    return {
+        "XLA_FLAGS": "--xla_backend_optimization_level=1" + EMITTERS,
+        "JAX_COMPILATION_CACHE_DIR": os.environ["FNNET_TEST_PROGRAMS"],
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.05",
+    } | os.environ
 
 
 @pytest.fixture(scope="session")

@@ -76,16 +76,17 @@ def test_the_last_line_and_the_exit_code_follow_the_claim(held, code, said, tmp_
     )
 
 
-@pytest.mark.exhaustive  # trains for half a minute in a process of its own, as a user would
+@pytest.mark.exhaustive  # trains for some seconds in a process of its own
 @pytest.mark.parametrize("name", experiments())
-def test_an_experiment_sees_what_it_claims(name, tmp_path):
+def test_an_experiment_sees_what_it_claims(name, tmp_path, compiling_less):
     if name in data.available():
         try:
             data.load(name)
         except MissingPackageError as error:  # files that pip does not bring
             pytest.skip(str(error))
     command = [sys.executable, "-W", "error::DeprecationWarning", "-m", f"experiments.{name}", "--quick"]
-    done = subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    command += ["--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=compiling_less)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert done.stdout.splitlines()[-1].startswith("seen: ")
     assert json.loads((tmp_path / f"{name}.json").read_text())["seen"] is True

@@ -42,7 +42,7 @@ swept = fnnet.sweep(
 )
 print("ends", flush=True)
 """
-EPOCHS = {"none": 6_000, "halving": 12_000}
+EPOCHS = {"none": 3_000, "halving": 6_000}
 KILLS = {"none": 20, "halving": 3}
 
 
@@ -128,7 +128,7 @@ def test_law_10_a_sweep_that_is_killed_at_random_moments_ends_as_if_it_had_not_b
                 time.sleep(random.uniform(0, preparing))
             else:
                 wait_for_another(folder, process)
-                time.sleep(random.uniform(0, 1))
+                time.sleep(random.uniform(0, 0.5))
             if kills < KILLS[scheduler]:
                 process.kill()
             status = ended(process)
