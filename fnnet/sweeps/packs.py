@@ -186,7 +186,7 @@ class Packs:
         end = -(-end // work.period) * work.period
         # Each time it is asked the devices wait. Where lanes are computed one after another and none ends before the
         # others unless it diverges, all to be gained is that no device is idle: it is asked more and more seldom.
-        together = lanes.width == 1 and not waiting and work.stopping is None and len(set(targets - before)) == 1
+        together = bool(lanes.width) and not waiting and work.stopping is None and len(set(targets - before)) == 1
         a_round = max(1, -(-work.steps // work.period) // ROUNDS)
         while True:
             stop, pace = min((at // work.period + a_round) * work.period, end), self._pace.get(capacity)
