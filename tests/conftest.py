@@ -73,12 +73,12 @@ def compilations():
 
 @pytest.fixture(scope="session")
 def compiling_less():
-    """The environment of a process that trains longer than tests do, but not long; it shares what is compiled."""
-    return {
-        "XLA_FLAGS": "--xla_backend_optimization_level=1" + EMITTERS,
-        "JAX_COMPILATION_CACHE_DIR": os.environ["FNNET_TEST_PROGRAMS"],
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.05",
-    } | os.environ
+    """``compiling_less(level)``: the environment of a process that trains too briefly for more optimisation to pay."""
+
+    def environment(level):
+        return {"XLA_FLAGS": f"--xla_backend_optimization_level={level}{EMITTERS}"} | os.environ
+
+    return environment
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import os
 import subprocess
 import sys
 import types
@@ -86,7 +87,11 @@ def test_an_experiment_sees_what_it_claims(name, tmp_path, compiling_less):
             pytest.skip(str(error))
     command = [sys.executable, "-W", "error::DeprecationWarning", "-m", f"experiments.{name}", "--quick"]
     command += ["--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=compiling_less)
+    environment = compiling_less(1) | {
+        "JAX_COMPILATION_CACHE_DIR": os.environ["FNNET_TEST_PROGRAMS"],  # some are needed by all of them
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.05",
+    }
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert done.stdout.splitlines()[-1].startswith("seen: ")
     assert json.loads((tmp_path / f"{name}.json").read_text())["seen"] is True

@@ -10,10 +10,12 @@ import pytest
 
 import fnnet
 from fnnet import data, draws, errors, hp, losses, metrics, nn, optim
+from fnnet.sweeps import packs
 from fnnet.sweeps.lanes import choose_lanes
 from fnnet.sweeps.planning import Build
 from fnnet.sweeps.programs import group_programs
 from fnnet.sweeps.work import SHARED, Keys, Roots
+from fnnet.train.driving import drive
 from fnnet.train.learner import Monitor
 
 KEY = jax.random.key(2)
@@ -41,6 +43,24 @@ def test_a_run_of_a_sweep_is_the_fit_with_its_key_and_hyperparameters(swept, flo
         for name, values in alone.history.items():
             np.testing.assert_allclose(run.history[name], values, rtol=1e-5)
         np.testing.assert_allclose(run.predict(flowers[1].inputs), alone.predict(flowers[1].inputs), rtol=1e-4)
+
+
+@pytest.mark.parametrize("lanes", ["map", 2])
+def test_of_runs_that_end_together_it_is_asked_three_times_whether_lanes_are_free(
+    lanes, sweep_flowers, space, monkeypatch
+):
+    asked = []
+
+    def driven(*arguments, steps, **named):
+        asked.append(steps // named["period"])
+        return drive(*arguments, steps=steps, **named)
+
+    monkeypatch.setattr(packs, "drive", driven)
+    sweep_flowers(space, trials=4, epochs=32, lanes=lanes)
+    assert asked == [2, 10, 32]
+    asked.clear()
+    sweep_flowers(space, trials=4, epochs=32, lanes=lanes, early_stopping=40)
+    assert asked == list(range(2, 33, 2))
 
 
 def test_keys_are_known_without_beginning_runs(swept):

@@ -1,7 +1,6 @@
 """A sweep whose process is killed, and called again until it is done."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -46,13 +45,12 @@ EPOCHS = {"none": 3_000, "halving": 6_000}
 KILLS = {"none": 20, "halving": 3}
 
 
-def start(tmp_path, folder, scheduler, compiles=True):
+def start(tmp_path, folder, scheduler, environment, compiles=True):
     """The process, and when it began to sweep; one that does not compile finds the programs of others like it."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     command = [sys.executable, str(program), str(folder), scheduler, str(EPOCHS[scheduler])]
-    environment = {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}
-    environment.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # of all alike, and sooner there
+    environment = {key: value for key, value in environment.items() if key != "JAX_COMPILATION_CACHE_DIR"}
     if not compiles:
         environment |= {
             "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "programs"),
@@ -111,9 +109,11 @@ def wait_for_another(folder, process):
 
 @pytest.mark.exhaustive  # starts some thirty processes, each of which compiles
 @pytest.mark.parametrize("scheduler", ["none", "halving"])
-def test_law_10_a_sweep_that_is_killed_at_random_moments_ends_as_if_it_had_not_been(scheduler, tmp_path):
-    whole = tmp_path / "whole"
-    process, began = start(tmp_path, whole, scheduler)
+def test_law_10_a_sweep_that_is_killed_at_random_moments_ends_as_if_it_had_not_been(
+    scheduler, tmp_path, compiling_less
+):
+    whole, environment = tmp_path / "whole", compiling_less(0)
+    process, began = start(tmp_path, whole, scheduler, environment)
     wait_for_another(whole, process)
     preparing = time.monotonic() - began
     assert ended(process) == 0
@@ -123,7 +123,7 @@ def test_law_10_a_sweep_that_is_killed_at_random_moments_ends_as_if_it_had_not_b
     while kills < KILLS[scheduler]:
         folder, status, sweeps = tmp_path / str(sweeps), -signal.SIGKILL, sweeps + 1
         while status:
-            process, _ = start(tmp_path, folder, scheduler, compiles=kills % 2 == 0)
+            process, _ = start(tmp_path, folder, scheduler, environment, compiles=kills % 2 == 0)
             if kills % 2 == 0:
                 time.sleep(random.uniform(0, preparing))
             else:
