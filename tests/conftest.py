@@ -71,6 +71,15 @@ def compilations():
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
+@pytest.fixture
+def checking_leaks():
+    """`jax.checking_leaks`, which looks at every object that Python's collector knows: not at those from before."""
+    gc.freeze()
+    with jax.checking_leaks():
+        yield
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def compiling_less():
     """``compiling_less(level)``: the environment of a process that trains too briefly for more optimisation to pay."""

@@ -102,6 +102,14 @@ def kinds(tree):
     return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)
 
 
+@pytest.mark.usefixtures("checking_leaks")
+def test_what_leaks_out_of_a_trace_is_seen():
+    kept = []
+    with pytest.raises(Exception, match="Leaked"):
+        jax.eval_shape(lambda x: kept.append(x + 1), 1.0)
+
+
+@pytest.mark.usefixtures("checking_leaks")
 def test_nothing_leaks_out_of_a_trace():
     """Of all rows in one trace, as the check looks at every object that is alive at the end of each."""
     cases = [case for rows in TABLE.values() for case in rows]
@@ -110,8 +118,7 @@ def test_nothing_leaks_out_of_a_trace():
         return [init_and_train(*row) for row in zip(cases, numbers, xs, strict=True)]
 
     numbers, xs = [first(case) for case in cases], [inputs(case) for case in cases]
-    with jax.checking_leaks():
-        jax.eval_shape(everything, numbers, xs)
+    jax.eval_shape(everything, numbers, xs)
 
 
 @tuned

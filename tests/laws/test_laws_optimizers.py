@@ -189,6 +189,7 @@ def test_derivatives_are_finite_where_gradients_and_parameters_are_zero(case):
     chex.assert_tree_all_finite(derivative(first(case), whole, tiny))
 
 
+@pytest.mark.usefixtures("checking_leaks")
 def test_nothing_leaks_out_of_a_trace():
     """Of all rows in one trace, as the check looks at every object that is alive at the end of each."""
     cases = [case for rows in catalogue.OPTIMIZERS.values() for case in rows]
@@ -200,8 +201,7 @@ def test_nothing_leaks_out_of_a_trace():
             after.append(stepping(case, optimizer)((params, optimizer.init(params)), g))
         return after
 
-    with jax.checking_leaks():
-        jax.eval_shape(everything, [first(case) for case in cases], as_dtype(lane(GRADS, 0), "float32"))
+    jax.eval_shape(everything, [first(case) for case in cases], as_dtype(lane(GRADS, 0), "float32"))
 
 
 def test_the_learning_rate_can_be_read_where_one_is_given(case):
