@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FORGOTTEN = (
-    *("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE", "XLA_FLAGS"),
-    *("PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE"),
+    "JAX_COMPILATION_CACHE_DIR",
+    "JAX_ENABLE_COMPILATION_CACHE",
+    "XLA_FLAGS",
+    "PYTHONWARNINGS",
+    "PYTHONDONTWRITEBYTECODE",
 )
 """What would let a process know programs of an earlier one, or compile otherwise than a user's does.
 

@@ -16,10 +16,10 @@ from jaxtyping import install_import_hook
 
 # Most programs of the tests run once, so that what makes them fast costs more than it saves: the passes are a third of
 # the time of the whole suite, and the emitters of fused loops are a third of what is left. Processes that tests start
-# compile as users do, but for those that are killed, and so does parity in .ci/run.
+# compile as users do, but for experiments and what is killed (`compiling_less`), and so does parity in .ci/run.
 flags = os.environ.get("XLA_FLAGS")
-KNOWN = jax.__version_info__ < (0, 11)  # XLA ends a process over a flag that it does not know
-EMITTERS = " --xla_cpu_use_fusion_emitters=false" if KNOWN else ""
+known = jax.__version_info__ < (0, 11)  # XLA ends a process over a flag that it does not know
+EMITTERS = " --xla_cpu_use_fusion_emitters=false" if known else ""
 if flags is None:
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0" + EMITTERS
 jax.config.update("jax_num_cpu_devices", 4)

@@ -22,8 +22,8 @@ from fnnet.train.state import RUNNING, TrainState
 
 ROUNDS = 16
 """How often, over the longest run, it is asked whether lanes have become free: a fixed number of steps apart, and not
-of seconds, so that it does not depend on the clock which runs fly together. Of runs that end together on CPUs, after
-one of these, four more, and sixteen."""
+of seconds, so that it does not depend on the clock which runs fly together. Of runs that end together and are computed
+in parts, after one of these, four more, and sixteen."""
 
 FREE = 0.25
 """Share of the lanes in flight that have to be free before the others are packed anew, which moves all states."""
@@ -184,8 +184,9 @@ class Packs:
         record = Record()
         end = phase + int((targets - before).max()) if not phase else work.period
         end = -(-end // work.period) * work.period
-        # Each time it is asked the devices wait. Where lanes are computed one after another and none ends before the
-        # others unless it diverges, all to be gained is that no device is idle: it is asked more and more seldom.
+        # Each time it is asked the devices wait. Where lanes are computed in parts, of which one costs nothing once its
+        # runs have ended, and none ends before the others unless it diverges, little is to be gained: it is asked more
+        # and more seldom.
         together = bool(lanes.width) and not waiting and work.stopping is None and len(set(targets - before)) == 1
         a_round = max(1, -(-work.steps // work.period) // ROUNDS)
         while True:
