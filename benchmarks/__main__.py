@@ -40,7 +40,8 @@ def main() -> None:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
     options = Options(parsed.times, parsed.device, parsed.quick)
     keeping = not parsed.quick if parsed.keep is None else parsed.keep
-    os.environ["JAX_PLATFORMS"] = PLATFORMS[parsed.device]  # for the contenders' processes, which inherit it
+    # For the contenders' processes, which inherit it; several are on one card at once, of which each would take most.
+    os.environ |= {"JAX_PLATFORMS": PLATFORMS[parsed.device], "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     for name in parsed.names or NAMES:
         rows, raw = importlib.import_module(f"benchmarks.{name}").measure(options)
         if keeping:

@@ -33,6 +33,8 @@ NEAR, OF_A_COPY, LARGE = 1.02, 1.3, 1e7
 """How many times optax's time, and from how many parameters on how many times the copy's, a step may take."""
 SIZES, QUICK = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8), (1e3, 1e5)
 """Parameters of the trees for Adam; those of 1,000 leaves, which take long to compile, at every other size."""
+ON_CARDS = 1e9
+"""Parameters of one tree more where the device is not a CPU, in one leaf and in 30."""
 MIDDLE = (1e6, 30)
 """Parameters and leaves for the others."""
 MOVED = 28
@@ -102,9 +104,10 @@ def pairs() -> dict[str, tuple[Any, Any]]:
     }
 
 
-def cells(quick: bool) -> list[Cell]:
+def cells(device: str, quick: bool) -> list[Cell]:
     """Adam at every size, and the others at one."""
-    sizes = {1: QUICK, 30: QUICK} if quick else {1: SIZES, 30: SIZES, 1000: SIZES[1::2]}
+    all_sizes = SIZES if device == "cpu" else (*SIZES, ON_CARDS)
+    sizes = {1: QUICK, 30: QUICK} if quick else {1: all_sizes, 30: all_sizes, 1000: SIZES[1::2]}
     middle = (QUICK[-1], 30) if quick else MIDDLE
     adams = [Cell("adam", size, leaves) for leaves in sizes for size in sizes[leaves]]
     return adams + [Cell(name, *middle) for name in pairs() if name != "adam"]
@@ -117,7 +120,7 @@ def measure(options: Options) -> tuple[list[Row], Any]:
     turns = interleaved("benchmarks.update", calls, times)
     taken = {peer: turn.said["cells"] for peer, turn in turns.items() if not turn.missing}
     rows = []
-    for cell in cells(options.quick):
+    for cell in cells(options.device, options.quick):
         name, by = str(cell), taken["optax"][str(cell)]
         rows.append(Row(name, "optax", *middle(by, "optax"), "µs", round(1 / NEAR, 2), ranges(by)))
         if "copy" in by:
@@ -199,7 +202,7 @@ def beside_optax(device: str, quick: bool) -> dict[Cell, Begin]:
             programs["copy"] = copier(cell)
         return programs
 
-    return {cell: beginning(cell) for cell in cells(quick)}
+    return {cell: beginning(cell) for cell in cells(device, quick)}
 
 
 def stepper(optimizer: Any, library: Any, cell: Cell) -> Callable[[], Callable[[int], None]]:
@@ -286,7 +289,7 @@ def by_torch(device: str, quick: bool) -> dict[Cell, Begin]:
     def beginning(cell: Cell) -> Begin:
         return {how: functools.partial(stepping, cell, how) for how in ("foreach", "fused")}
 
-    wanted = [cell for cell in cells(quick) if cell.optimizer in make and cell.size in TORCH_SIZES]
+    wanted = [cell for cell in cells(device, quick) if cell.optimizer in make and cell.size in TORCH_SIZES]
     return {cell: beginning(cell) for cell in wanted}
 
 

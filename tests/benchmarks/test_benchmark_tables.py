@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import reporting, sweep_warm, update
+from benchmarks import measuring, reporting, scaling, sweep_warm, update
 
 ROW = reporting.Row("a step", "by hand", 2.0, 3.0, "s", 1.5)
 
@@ -78,3 +78,35 @@ def test_a_contender_that_trains_some_rates_has_as_many_different_ones(count):
     places = sweep_warm.places(count)
     assert len(set(places.tolist())) == count
     assert 0 <= places.min() <= places.max() < len(sweep_warm.RATES)
+
+
+@pytest.mark.parametrize(("device", "largest"), [("cpu", 1e8), ("gpu", 1e9)])
+def test_a_card_has_a_larger_tree(device, largest):
+    adams = [cell for cell in update.cells(device, False) if cell.optimizer == "adam"]
+    assert [max(cell.size for cell in adams if cell.leaves == leaves) for leaves in (1, 30, 1000)] == [
+        largest,
+        largest,
+        1e8,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("device", "runs", "devices"), [("cpu", [1, 8, 64, 512, 4096], 2), ("gpu", [1, 8, 64, 512, 4096, 16384], 1)]
+)
+def test_of_every_number_of_runs_the_time_in_the_middle_counts(device, runs, devices, monkeypatch):
+    turns = []
+
+    def cold(name, count, used):
+        turns.append((count, used))
+        disturbed = turns.count((count, used)) == 2
+        said = {"seconds": count * (9.0 if disturbed else 1.0), "peak": count * 2**20, "planned": count * 2**20}
+        return measuring.Measured(0.0, 0, 0.0, said)
+
+    monkeypatch.setattr(scaling, "cold", cold)
+    rows, _ = scaling.measure(reporting.Options(3, device, False))
+    each = [row for row in rows if row.unit == "ms"]
+    assert [row.work for row in each] == [f"{count} runs, each" for count in runs]
+    assert {(row.ours, row.theirs) for row in each} == {(1000.0, 1000.0)}
+    assert ("64 runs on 2 devices" in {row.work for row in rows}) == (device == "cpu")
+    assert turns == ([(count, devices) for count in runs] + ([(64, 1)] if device == "cpu" else [])) * 3
+    assert rows[-1].theirs == devices * rows[-1].ours == devices * (max(runs) - 1)
