@@ -104,13 +104,17 @@ def pairs() -> dict[str, tuple[Any, Any]]:
     }
 
 
+def adams(device: str, quick: bool) -> list[Cell]:
+    """Adam at every size."""
+    sizes = QUICK if quick else SIZES if device == "cpu" else (*SIZES, ON_CARDS)
+    by_leaves = {1: sizes, 30: sizes} | ({} if quick else {1000: SIZES[1::2]})
+    return [Cell("adam", size, leaves) for leaves in by_leaves for size in by_leaves[leaves]]
+
+
 def cells(device: str, quick: bool) -> list[Cell]:
     """Adam at every size, and the others at one."""
-    all_sizes = SIZES if device == "cpu" else (*SIZES, ON_CARDS)
-    sizes = {1: QUICK, 30: QUICK} if quick else {1: all_sizes, 30: all_sizes, 1000: SIZES[1::2]}
     middle = (QUICK[-1], 30) if quick else MIDDLE
-    adams = [Cell("adam", size, leaves) for leaves in sizes for size in sizes[leaves]]
-    return adams + [Cell(name, *middle) for name in pairs() if name != "adam"]
+    return adams(device, quick) + [Cell(name, *middle) for name in pairs() if name != "adam"]
 
 
 def measure(options: Options) -> tuple[list[Row], Any]:
