@@ -185,10 +185,10 @@ def equinox(rates: Sequence[float], device: str = "cpu") -> Losses:
 
     @eqx.filter_jit
     def start(key: Any) -> Any:
-        def drawn(leaf: Any) -> Any:
-            return leaf if not eqx.is_array(leaf) else he(key, leaf.shape) if leaf.ndim > 1 else jnp.zeros_like(leaf)
-
-        return jax.tree.map(drawn, eqx.nn.MLP(64, 10, WIDTH, 1, key=key))
+        arrays, rest = eqx.partition(eqx.nn.MLP(64, 10, WIDTH, 1, key=key), eqx.is_array)
+        keys = iter(jax.random.split(key))
+        drawn = jax.tree.map(lambda x: he(next(keys), x.shape) if x.ndim > 1 else jnp.zeros_like(x), arrays)
+        return eqx.combine(drawn, rest)
 
     def work() -> list[float]:
         found = []
